@@ -1,0 +1,78 @@
+/** What an operator sets, once it is read, checked and frozen. docs/configuration.md lists each setting. */
+
+/** An account that the operator wrote into ACCOUNTS; it cannot be changed over REST. */
+export interface FixedAccount {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** The default registry and how the gate reaches it. */
+export interface UpstreamSettings {
+  /** Scheme, host and port; no path, credentials, query or fragment. */
+  readonly url: URL;
+  /** `docker.io` for Docker Hub's hosts, else `host[:port]` of the URL. */
+  readonly name: string;
+  readonly credentials?: { readonly username: string; readonly password: string };
+  /** All three in milliseconds. There is no limit on the whole of a transfer. */
+  readonly connectTimeout: number;
+  readonly headerTimeout: number;
+  readonly idleTimeout: number;
+}
+
+/** The proxies that every outgoing request takes. Only http: and https: proxies: all ways out can do both. */
+export interface OutgoingProxy {
+  readonly http?: URL;
+  readonly https?: URL;
+  /** NO_PROXY as given. */
+  readonly except: string;
+}
+
+export interface Settings {
+  readonly host: string;
+  readonly port: number;
+  /** Origin that realm, Location and Link name, without a trailing slash. Without it: the request's own Host. */
+  readonly publicUrl?: string;
+  /** Number of trusted hops, or addresses and CIDRs; 0 trusts nobody. */
+  readonly trustProxy: number | readonly string[];
+  readonly tls?: { readonly certFile: string; readonly keyFile: string };
+
+  /** Absolute. */
+  readonly dataDir: string;
+  /** Absolute. */
+  readonly htpasswdFile: string;
+  readonly authMode: 'accounts';
+  readonly anonymousAccess: 'none' | 'pull';
+  /** Globs over canonical names that anonymous readers get with the configured credentials. */
+  readonly anonymousRepositories: readonly string[];
+  readonly adminUsername: string;
+  /** Without it the first admin's password is made and kept in `initial-admin-password`. */
+  readonly adminPassword?: string;
+  readonly accounts: readonly FixedAccount[];
+
+  /** Without it a secret is made once and kept in the data folder. */
+  readonly tokenSecret?: string;
+  readonly tokenSecretPrevious?: string;
+  readonly tokenService: string;
+  /** Seconds. */
+  readonly tokenTtl: number;
+
+  readonly upstream: UpstreamSettings;
+  readonly outgoingProxy: OutgoingProxy;
+
+  /** Requests per second and client address; an account has four times that. */
+  readonly rateLimit: number;
+  readonly rateBurst: number;
+  /** /v2 bodies under way at once per account, else per address. */
+  readonly maxConnections: number;
+  readonly maxUploads: number;
+  /** Milliseconds. */
+  readonly uploadTtl: number;
+
+  readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+  /** Milliseconds. */
+  readonly drainTimeout: number;
+  readonly drainDelay: number;
+}
+
+/** The injection token of the settings. */
+export const Settings = Symbol('Settings');

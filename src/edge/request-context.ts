@@ -1,0 +1,124 @@
+/**
+ * What is known of a request once it is parsed: the only thing that the rooms behind the edge look at. Whatever has no
+ * context was not parsed, and is denied.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Registry } from '../config/registry-table';
+import type { RepositoryAction } from '../oci/access';
+import type { Digest } from '../oci/digest';
+import type { Reference } from '../oci/reference';
+import type { CanonicalName, RepositoryName } from '../oci/repository-name';
+import type { Credentials } from './credentials';
+import type { TokenRequest } from './token-request';
+
+/** A repository that a request names. */
+export interface NamedRepository {
+  readonly registry: Registry;
+  /** As the registry knows it: `library/nginx`. */
+  readonly repository: RepositoryName;
+  /** `docker.io/library/nginx`. */
+  readonly canonical: CanonicalName;
+  /** As the client said it: `nginx`, `docker.io/library/nginx`. Scopes, Location and Link say it back. */
+  readonly asked: string;
+}
+
+/** One page of a listing. */
+export interface Page {
+  readonly n?: number;
+  readonly last?: string;
+}
+
+/** What a request asks for: one noun of the specification, or one of the gate's own. */
+export type Asked =
+  | { readonly noun: 'base' }
+  | { readonly noun: 'manifest'; readonly name: NamedRepository; readonly reference: Reference }
+  | { readonly noun: 'blob'; readonly name: NamedRepository; readonly digest: Digest }
+  | {
+      readonly noun: 'uploads';
+      readonly name: NamedRepository;
+      /** `?digest=`: the whole blob is in this request's body. */
+      readonly digest?: Digest;
+      /** `?mount=&from=`: both, or neither. */
+      readonly mount?: { readonly digest: Digest; readonly from: NamedRepository };
+    }
+  | {
+      readonly noun: 'upload';
+      readonly name: NamedRepository;
+      readonly uuid: string;
+      /** The seal that the gate gave out with the address; not yet opened. */
+      readonly state: string;
+      readonly digest?: Digest;
+    }
+  | { readonly noun: 'tags'; readonly name: NamedRepository; readonly page: Page }
+  | {
+      readonly noun: 'referrers';
+      readonly name: NamedRepository;
+      readonly digest: Digest;
+      readonly artifactType?: string;
+    }
+  | { readonly noun: 'catalog'; readonly page: Page }
+  | { readonly noun: 'token'; readonly request: TokenRequest }
+  | { readonly noun: 'admin' }
+  | { readonly noun: 'health' }
+  | { readonly noun: 'status' };
+
+/** The access that a request needs. `nothing` is public, and a field of what was parsed: no route is public by chance. */
+export type Need =
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'login' }
+  | { readonly kind: 'repository'; readonly name: NamedRepository; readonly actions: readonly RepositoryAction[] }
+  | { readonly kind: 'catalog' }
+  | { readonly kind: 'admin' };
+
+/** Who asks, and what they may do; the guard leaves it here. */
+export interface Identity {
+  /** The account, or undefined for an anonymous reader. */
+  readonly username: string | undefined;
+  /** Raised when the account's sessions are ended; 0 for an anonymous reader. */
+  readonly epoch: number;
+  readonly admin: boolean;
+  /** True when both the account's rights of now and the token that came along allow it. */
+  may(name: CanonicalName, action: RepositoryAction): boolean;
+}
+
+export interface RequestContext {
+  /** Named in the log, in `X-Request-Id` and in answers to unknown errors. */
+  readonly id: string;
+  readonly method: string;
+  /** The client's address, a forwarded one only from a trusted proxy. IPv4-mapped IPv6 is written as IPv4. */
+  readonly address: string;
+  /** Public origin of the gate for this client: `https://gate.example`, no trailing slash. */
+  readonly base: string;
+  readonly asked: Asked;
+  readonly need: Need;
+  readonly credentials: Credentials;
+  /** Sends `100 Continue` once, where the client waits for it. To be called when the body is wanted, after the guards. */
+  readonly wantBody: () => void;
+  /** Set by the guard. */
+  identity?: Identity;
+}
+
+const contexts = new WeakMap<IncomingMessage, RequestContext>();
+
+/** Ties a context to its request; once. */
+export function attachContext(request: IncomingMessage, context: RequestContext): void {
+  contexts.set(request, context);
+}
+
+/** The request's context; undefined means that it must be denied. */
+export function contextOf(request: IncomingMessage): RequestContext | undefined {
+  return contexts.get(request);
+}
+
+/** The context of a request that got past the guards. */
+export function admittedContextOf(request: IncomingMessage): RequestContext & { identity: Identity } {
+  const context = contexts.get(request);
+  if (!context?.identity) throw new Error('a request reached its controller without passing the guards');
+  return context as RequestContext & { identity: Identity };
+}
+
+/** What the request asks, narrowed to the noun that the controller serves. */
+export function askedOf<N extends Asked['noun']>(context: RequestContext, noun: N): Extract<Asked, { noun: N }> {
+  if (context.asked.noun !== noun) throw new Error(`a request for ${context.asked.noun} reached the controller of ${noun}`);
+  return context.asked as Extract<Asked, { noun: N }>;
+}
