@@ -28,6 +28,12 @@ export interface Page {
   readonly last?: string;
 }
 
+/**
+ * What a client asks of a listing. Registries continue a listing by parameters of their own making (`last`, `next_page`,
+ * tokens), so that all of them go upstream; on this one address they can do no more than choose a page.
+ */
+export type ListingQuery = Readonly<Record<string, string>>;
+
 /** What a request asks for: one noun of the specification, or one of the gate's own. */
 export type Asked =
   | { readonly noun: 'base' }
@@ -49,13 +55,8 @@ export type Asked =
       readonly state: string;
       readonly digest?: Digest;
     }
-  | { readonly noun: 'tags'; readonly name: NamedRepository; readonly page: Page }
-  | {
-      readonly noun: 'referrers';
-      readonly name: NamedRepository;
-      readonly digest: Digest;
-      readonly artifactType?: string;
-    }
+  | { readonly noun: 'tags'; readonly name: NamedRepository; readonly query: ListingQuery }
+  | { readonly noun: 'referrers'; readonly name: NamedRepository; readonly digest: Digest; readonly query: ListingQuery }
   | { readonly noun: 'catalog'; readonly page: Page }
   | { readonly noun: 'token'; readonly request: TokenRequest }
   | { readonly noun: 'admin' }
@@ -79,6 +80,13 @@ export interface Identity {
   readonly admin: boolean;
   /** True when both the account's rights of now and the token that came along allow it. */
   may(name: CanonicalName, action: RepositoryAction): boolean;
+  /** True when a listing may show the repository: the account may pull it, whatever the token at hand was made for. */
+  sees(name: CanonicalName): boolean;
+  /**
+   * Whose credentials speak for this reader upstream. Nobody borrows the operator's: a reader without an account is
+   * served by anonymous requests, unless the operator opened that repository.
+   */
+  upstreamAs(name: CanonicalName): 'anonymous' | 'configured';
 }
 
 export interface RequestContext {
@@ -89,6 +97,10 @@ export interface RequestContext {
   readonly address: string;
   /** Public origin of the gate for this client: `https://gate.example`, no trailing slash. */
   readonly base: string;
+  /** Where this client fetches tokens; in the same way of naming registries in which it asked. */
+  readonly realm: string;
+  /** The gate's own name as a token service. */
+  readonly service: string;
   readonly asked: Asked;
   readonly need: Need;
   readonly credentials: Credentials;

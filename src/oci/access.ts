@@ -14,15 +14,20 @@ export interface Access {
   actions: string[];
 }
 
-/** What more than this many scopes, or a longer text, would only serve to keep the gate busy. */
+/** More than this many scopes, or a longer text, would only serve to keep the gate busy. */
 const MAX_SCOPES = 100;
 const MAX_LENGTH = 16 * 1024;
 
 const TYPE = /^([a-z0-9]+)(?:\([a-z0-9]+\))?$/;
 const ACTION = /^(?:\*|[a-z]+)$/;
 
-/** One scope, or undefined when it is malformed. The name may hold `host:port`: it lies between the first and last colon. */
+/**
+ * One scope, or undefined when it is malformed. The name may hold `host:port`: it lies between the first and last colon.
+ * It is not checked further: what it names is for the edge to say. A class (`repository(plugin)`) is dropped, an action
+ * that stands twice counts once.
+ */
 export function parseScope(text: string): Access | undefined {
+  if (text.length > MAX_LENGTH) return undefined;
   const first = text.indexOf(':');
   const last = text.lastIndexOf(':');
   if (first <= 0 || last === first) return undefined;
@@ -35,7 +40,8 @@ export function parseScope(text: string): Access | undefined {
 
 /**
  * All scopes of a token request, given as repeated parameters and/or space-separated in one. Malformed ones are left
- * out: a scope that cannot be granted is not an error (protocol: the intersection is granted).
+ * out, as is what stands behind the hundredth, or all of a text over 16 KiB: a scope that cannot be granted is not an
+ * error, the token just does not carry it.
  */
 export function parseScopes(texts: readonly string[]): Access[] {
   const joined = texts.join(' ');

@@ -8,7 +8,7 @@ export interface Challenge {
   params: Record<string, string>;
 }
 
-/** What the gate asks of a client. */
+/** What the gate asks of a client. Values are printable ASCII: Node refuses to send others in a header. */
 export interface BearerChallenge {
   realm: string;
   service: string;
@@ -17,7 +17,7 @@ export interface BearerChallenge {
   error?: 'invalid_token' | 'insufficient_scope';
 }
 
-/** Every value is quoted: docker's parser takes unquoted ones amiss. */
+/** Every value is quoted: an unquoted scope would end for the client at its first colon or comma. */
 export function formatBearerChallenge({ realm, service, scope, error }: BearerChallenge): string {
   const params = [
     ['realm', realm],
@@ -32,57 +32,52 @@ function quote(value: string): string {
   return `"${value.replace(/["\\]/g, '\\$&')}"`;
 }
 
+/** A longer header is not read at all: it comes from an upstream that may be hostile. */
 const MAX_LENGTH = 8 * 1024;
-const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
-const TOKEN68 = /[A-Za-z0-9._~+/-]+=*(?=\s*(?:,|$))/y;
-const QUOTED = /"((?:[^"\\]|\\.)*)"/y;
-const SPACE = /[ \t]*/y;
+
+// Each pattern is tried at one place only (`y`), and within it no character fits two neighbouring parts, so that there
+// is nothing to backtrack into: the work is a small multiple of the header's length.
+const SCHEME = /([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:[ \t]+|(?=,|$))/y;
+const PARAM =
+  /([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([!#$%&'*+.^_`|~0-9A-Za-z-]+))/y;
+const TOKEN68 = /[A-Za-z0-9._~+/-]+=*/y;
+const FIRST = /[ \t,]*/y;
+const NEXT = /[ \t]*,[ \t,]*/y;
 
 /**
  * The challenges of a header, several of them if need be. Text that is not of the grammar ends the reading: what stood
- * before it counts. One pass, no backtracking, over at most 8 KiB: the header comes from an upstream that may be hostile.
+ * before it counts. A scheme's token68 (`Negotiate YII=`) is passed over: no scheme with one is spoken here.
  */
 export function parseChallenges(header: string): Challenge[] {
   const challenges: Challenge[] = [];
   if (header.length > MAX_LENGTH) return challenges;
   let at = 0;
-  const take = (pattern: RegExp): RegExpExecArray | undefined => {
+  const take = (pattern: RegExp): RegExpExecArray | null => {
     pattern.lastIndex = at;
-    const found = pattern.exec(header) ?? undefined;
+    const found = pattern.exec(header);
     if (found) at = pattern.lastIndex;
     return found;
   };
-  const skip = (text: string): boolean => {
-    take(SPACE);
-    if (header[at] !== text) return false;
-    at += 1;
-    take(SPACE);
+  const takeParamOf = (challenge: Challenge | undefined): boolean => {
+    const [, name, quoted, plain] = (challenge && take(PARAM)) ?? [];
+    if (!challenge || name === undefined) return false;
+    // A name given twice breaks RFC 9110 § 11.2; the first one counts.
+    challenge.params[name.toLowerCase()] ??= quoted?.replace(/\\(.)/g, '$1') ?? plain ?? '';
     return true;
   };
+
   let current: Challenge | undefined;
-  for (;;) {
-    while (skip(','));
-    take(SPACE);
-    const word = take(TOKEN)?.[0];
-    if (!word) return challenges;
-    if (current && skip('=')) {
-      const value = header[at] === '"' ? take(QUOTED)?.[1]?.replace(/\\(.)/g, '$1') : take(TOKEN)?.[0];
-      if (value === undefined) return challenges;
-      // The first of two equal names counts, as it does for docker and containerd.
-      current.params[word.toLowerCase()] ??= value;
-    } else {
-      current = { scheme: word.toLowerCase(), params: Object.create(null) as Record<string, string> };
-      challenges.push(current);
-      take(SPACE);
-      const mark = at;
-      if (take(TOKEN) && skip('=') && header[at] !== '=' && header[at] !== undefined && header[at] !== ',') at = mark;
-      else {
-        at = mark;
-        take(TOKEN68);
-      }
-      continue;
-    }
-    take(SPACE);
-    if (at < header.length && header[at] !== ',') return challenges;
-  }
+  take(FIRST);
+  do {
+    if (takeParamOf(current)) continue;
+    const scheme = take(SCHEME)?.[1];
+    if (scheme === undefined) break;
+    current = {
+      scheme: scheme.toLowerCase(),
+      params: Object.create(null) as Record<string, string>,
+    };
+    challenges.push(current);
+    if (!takeParamOf(current)) take(TOKEN68);
+  } while (take(NEXT));
+  return challenges;
 }

@@ -1,4 +1,4 @@
-/** Media types of manifests, and how content of another kind is told from them. OCI image-spec, media-types.md. */
+/** Media types: those of manifests, and the form that any must have. OCI image-spec, media-types.md; RFC 6838. */
 
 /** What a client that says nothing about it is taken to accept. */
 export const MANIFEST_MEDIA_TYPES = [
@@ -8,10 +8,16 @@ export const MANIFEST_MEDIA_TYPES = [
   'application/vnd.docker.distribution.manifest.list.v2+json',
 ] as const;
 
-/** RFC 6838 § 4.2, with optional parameters; anything else is not passed on to a client. */
-const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}(?:\s*;[ -~]*)?$/i;
+/** A longer one is none: it would stand in a header of every answer. */
+const MAX_LENGTH = 512;
 
-/** The value if it is a media type, else undefined. */
+/** RFC 6838 § 4.2, with optional parameters of printable characters, so that no line break reaches a header. */
+const MEDIA_TYPE =
+  /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}(?:[ \t]*;[ -~]*)?$/i;
+
+/** The value, unchanged, if it is a media type; else undefined, and the value is not to be passed on to a client. */
 export function parseMediaType(text: string | undefined): string | undefined {
-  return text !== undefined && MEDIA_TYPE.test(text) ? text : undefined;
+  return text !== undefined && text.length <= MAX_LENGTH && MEDIA_TYPE.test(text)
+    ? text
+    : undefined;
 }

@@ -42,8 +42,10 @@ const TABLE = {
 
 export type OciErrorCode = keyof typeof TABLE;
 
-/** All codes with their status and standard message; docs/errors.md is tested against it. */
-export const OCI_ERRORS: Readonly<Record<OciErrorCode, readonly [status: number, message: string]>> = TABLE;
+/** All codes with their status and standard message; docs/errors.md explains each. */
+export const OCI_ERRORS: Readonly<
+  Record<OciErrorCode, readonly [status: number, message: string]>
+> = TABLE;
 
 /** What an error may say beyond its code. None of it may hold a secret: it is sent to the client and logged. */
 export interface OciErrorOptions {
@@ -74,8 +76,9 @@ export class OciError extends Error {
   /** The document that is sent. */
   toJSON(): { errors: [{ code: string; message: string; detail?: unknown }] } {
     const detail = this.detail === undefined ? {} : { detail: this.detail };
-    // The specification knows one code for these three; clients print it, and branch on the status.
-    const code = this.code === 'UPSTREAM_TIMEOUT' || this.code === 'BAD_UPSTREAM' ? 'UNAVAILABLE' : this.code;
+    // Towards a client these two are UNAVAILABLE, which it knows; the status tells them apart, and the log their code.
+    const code =
+      this.code === 'UPSTREAM_TIMEOUT' || this.code === 'BAD_UPSTREAM' ? 'UNAVAILABLE' : this.code;
     return { errors: [{ code, message: this.message, ...detail }] };
   }
 }

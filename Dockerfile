@@ -1,0 +1,35 @@
+# syntax=docker/dockerfile:1
+
+# Builds with everything, then throws away what only the build needs (the devDependency `node` among it: the image
+# brings its own).
+FROM node:24-bookworm-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --no-audit
+COPY nest-cli.json tsconfig.json tsconfig.build.json ./
+COPY src ./src
+RUN npm run build && npm prune --omit=dev --no-audit
+
+FROM node:24-bookworm-slim
+ENV NODE_ENV=production \
+    HOST=0.0.0.0 \
+    PORT=8080 \
+    DATA_DIR=/data
+WORKDIR /app
+RUN install -d -o node -g node -m 0700 /data
+COPY --from=build /app/package.json ./
+COPY --from=build /app/node_modules ./node_modules
+COPY --from=build /app/dist ./dist
+
+# `node` by its number, so that an orchestrator can see that it is not root.
+USER 1000:1000
+VOLUME /data
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+
+# Asks the gate itself whether it is ready; its certificate need not name this address.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --start-interval=1s --retries=3 \
+  CMD ["node", "-e", "const { HOST, PORT, TLS_CERT_FILE } = process.env; const host = !HOST || HOST === '0.0.0.0' || HOST === '::' ? '127.0.0.1' : HOST; require(TLS_CERT_FILE ? 'node:https' : 'node:http').get({ host, port: PORT, path: '/health/ready', rejectUnauthorized: false, timeout: 4000 }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('timeout', () => process.exit(1)).on('error', () => process.exit(1))"]
+
+# Node itself is process 1: it gets the SIGTERM, and drains.
+CMD ["node", "dist/main.js"]

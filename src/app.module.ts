@@ -1,0 +1,78 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { APP_FILTER, APP_GUARD } from '@nestjs/core';
+import { AdminModule } from './admin/admin.module';
+import { AccessGuard } from './auth/access.guard';
+import { Accounts } from './auth/accounts/accounts.service';
+import { AccountsModule } from './auth/accounts/accounts.module';
+import { TokenModule } from './auth/token/token.module';
+import { CdnModule } from './cdn/cdn.module';
+import { SettingsModule } from './config/config.module';
+import type { Registries } from './config/registry-table';
+import type { Secrets } from './config/secrets';
+import type { Settings } from './config/settings';
+import { EdgeModule } from './edge/edge.module';
+import { ErrorFilter } from './edge/error.filter';
+import type { HealthState } from './health/health-source';
+import { HealthModule } from './health/health.module';
+import { JournalModule } from './journal/journal.module';
+import type { Log } from './journal/log';
+import { RegistryModule } from './registry/registry.module';
+import { AccountThrottle } from './throttling/account.throttle';
+import { AddressThrottle } from './throttling/address.throttle';
+import { LoginThrottle } from './throttling/login.throttle';
+import { ThrottlingModule } from './throttling/throttling.module';
+import { TransferSlots } from './throttling/transfer-slots';
+import { UpstreamModule } from './upstream/upstream.module';
+import { VERSION } from './version';
+
+/** What is read and opened before Nest starts. */
+export interface Ground {
+  readonly settings: Settings;
+  readonly secrets: Secrets;
+  readonly registries: Registries;
+  readonly log: Log;
+}
+
+/** All wiring. The guards ask in the order of this list: may you knock, as whom, who are you, may you, how much at once. */
+@Module({})
+export class AppModule {
+  static forRoot({ settings, secrets, registries, log }: Ground): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [
+        SettingsModule.forRoot(settings, secrets, registries),
+        JournalModule.forRoot(log),
+        EdgeModule,
+        ThrottlingModule,
+        AccountsModule,
+        TokenModule,
+        RegistryModule,
+        CdnModule,
+        UpstreamModule,
+        AdminModule,
+        HealthModule.forRootAsync({
+          imports: [AccountsModule],
+          inject: [Accounts],
+          useFactory: (accounts: Accounts) => ({
+            version: VERSION,
+            sources: [{ name: 'accounts', check: () => accountsHealth(accounts) }],
+          }),
+        }),
+      ],
+      providers: [
+        { provide: APP_GUARD, useExisting: AddressThrottle },
+        { provide: APP_GUARD, useExisting: LoginThrottle },
+        AccessGuard,
+        { provide: APP_GUARD, useExisting: AccessGuard },
+        { provide: APP_GUARD, useExisting: AccountThrottle },
+        { provide: APP_GUARD, useExisting: TransferSlots },
+        { provide: APP_FILTER, useClass: ErrorFilter },
+      ],
+    };
+  }
+}
+
+/** A broken accounts file leaves the last good one in force: the gate serves, and somebody has to look. */
+function accountsHealth({ fault }: Accounts): HealthState {
+  return fault === undefined ? { status: 'up' } : { status: 'degraded', detail: fault };
+}

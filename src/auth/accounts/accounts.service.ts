@@ -1,0 +1,258 @@
+/** The accounts that may log in to the gate, and every change of them. */
+import { Inject, Injectable, Optional } from '@nestjs/common';
+import { Settings } from '../../config/settings';
+import { Audit } from '../../journal/audit';
+import { Log } from '../../journal/log';
+import { OciError } from '../../oci/oci-error';
+import { isInForce, type Account, type Actor } from './account';
+import {
+  checkChange,
+  checkNewAccount,
+  type AccountChange,
+  type CheckedChange,
+  type NewAccount,
+} from './account-input';
+import { firstEpoch, withoutRecord, withRecord, type AccountRecord } from './account-metadata';
+import type { Step } from './account-files';
+import { AccountStore, type Draft } from './account-store';
+import { FixedAccounts } from './fixed-accounts';
+import { ensureAdmin, type InitialAdmin } from './initial-admin';
+import { LoginVerifier } from './login-verifier';
+import { fingerprintOf } from './password-hash';
+import { PasswordHasher } from './password-hasher';
+
+export type { AccessRule, Account, Actor } from './account';
+export type { AccountChange, NewAccount } from './account-input';
+
+/** For the health document. */
+export interface AccountCounts {
+  readonly total: number;
+  readonly admins: number;
+  readonly disabled: number;
+}
+
+@Injectable()
+export class Accounts {
+  readonly #settings: Settings;
+  readonly #log: Log;
+  readonly #hasher: PasswordHasher;
+  readonly #store: AccountStore;
+  readonly #fixed: FixedAccounts;
+  readonly #verifier: LoginVerifier;
+
+  constructor(
+    @Inject(Settings) settings: Settings,
+    @Inject(Audit) audit: Audit,
+    @Inject(Log) log: Log,
+    @Optional() hasher: PasswordHasher = new PasswordHasher(),
+  ) {
+    this.#settings = settings;
+    this.#log = log;
+    this.#hasher = hasher;
+    this.#fixed = new FixedAccounts(settings.accounts);
+    const { dataDir, htpasswdFile } = settings;
+    this.#store = new AccountStore({ dataDir, htpasswdFile, fixed: this.#fixed.names, audit, log });
+    const store = this.#store;
+    this.#verifier = new LoginVerifier(hasher, {
+      find: (username) => this.find(username),
+      hashOf: (username) =>
+        this.#fixed.hashOf(username) ?? store.snapshot.htpasswd.hashes.get(username),
+      get highestCost() {
+        return store.snapshot.highestCost;
+      },
+    });
+  }
+
+  /**
+   * Reads the files. Throws an Error that names file, line and remedy when one is broken.
+   * @param watch false for a process that only reads, or makes one change beside a running gate.
+   */
+  async open({ watch = true }: { watch?: boolean } = {}): Promise<void> {
+    await this.#fixed.open(this.#hasher);
+    await this.#store.open({ watch });
+  }
+
+  /** Stops polling and waits for writes under way. */
+  async close(): Promise<void> {
+    await this.#store.close();
+  }
+
+  /** The account of that name if it is in force now: what a token is checked against. */
+  find(username: string): Account | undefined {
+    const account = this.get(username);
+    return account && isInForce(account, Date.now()) ? account : undefined;
+  }
+
+  /** The account of that name, disabled and expired ones too. */
+  get(username: string): Account | undefined {
+    return this.#fixed.get(username) ?? this.#store.snapshot.accounts.get(username);
+  }
+
+  /** All accounts by name. */
+  list(): Account[] {
+    return [...this.#store.snapshot.accounts.values(), ...this.#fixed.all()].sort((one, other) =>
+      one.username < other.username ? -1 : 1,
+    );
+  }
+
+  get counts(): AccountCounts {
+    const accounts = this.list();
+    return {
+      total: accounts.length,
+      admins: accounts.filter(({ role }) => role === 'admin').length,
+      disabled: accounts.filter(({ disabled }) => disabled).length,
+    };
+  }
+
+  /** What is broken, for health; undefined when nothing is. */
+  get fault(): string | undefined {
+    return this.#store.fault;
+  }
+
+  /** The account in force whose password that is. Throws TOOMANYREQUESTS. */
+  verify(username: string, password: string, address: string): Promise<Account | undefined> {
+    return this.#verifier.verify(username, password, address);
+  }
+
+  /** Throws BODY_INVALID, CONFLICT when the name is taken or the file is read-only, UNAVAILABLE when the disk is full. */
+  async add(input: NewAccount, actor: Actor): Promise<Account> {
+    const { username, password, ...fields } = checkNewAccount(input);
+    this.#refuseTaken(this.get(username));
+    await this.#store.assertWritable();
+    const hash = await this.#hasher.make(password);
+    await this.#store.update(actor, ({ snapshot, base }) => {
+      this.#refuseTaken(snapshot.accounts.get(username));
+      const record = {
+        ...fields,
+        epoch: firstEpoch(base, username),
+        fingerprints: [fingerprintOf(hash)],
+      };
+      return [
+        { metadata: withRecord(base, username, record) },
+        { htpasswd: snapshot.htpasswd.with(username, hash) },
+      ];
+    });
+    return this.#require(username);
+  }
+
+  /** Throws USER_UNKNOWN and as `add` does; CONFLICT for the last admin and for accounts of ACCOUNTS. */
+  async change(username: string, input: AccountChange, actor: Actor): Promise<Account> {
+    const { password, ...fields } = checkChange(input);
+    this.#requireChangeable(username);
+    if (password !== undefined) await this.#store.assertWritable();
+    const hash = password === undefined ? undefined : await this.#hasher.make(password);
+    await this.#store.update(actor, (draft) => {
+      const record = changed(recordIn(draft, username), fields);
+      this.#keepAnAdmin(draft, username, record);
+      return stepsOf(draft, username, record, hash);
+    });
+    return this.#require(username);
+  }
+
+  /** As `change`. The account is out at once, its tokens included. */
+  async remove(username: string, actor: Actor): Promise<void> {
+    this.#requireChangeable(username);
+    await this.#store.update(actor, (draft) => {
+      const { epoch } = recordIn(draft, username);
+      this.#keepAnAdmin(draft, username, undefined);
+      return [
+        { htpasswd: draft.snapshot.htpasswd.without(username) },
+        { metadata: withoutRecord(draft.base, username, epoch + 1) },
+      ];
+    });
+  }
+
+  /** All tokens of the account that are out are void from now on. */
+  async endSessions(username: string, actor: Actor): Promise<void> {
+    this.#requireChangeable(username);
+    await this.#store.update(actor, (draft) => {
+      const record = recordIn(draft, username);
+      return stepsOf(draft, username, { ...record, epoch: record.epoch + 1 }, undefined);
+    });
+  }
+
+  /**
+   * Sees to it at start that somebody can manage the gate. Never changes an account that exists.
+   * @returns undefined when there is no admin and none can be made; the log says why.
+   */
+  ensureAdmin(): Promise<InitialAdmin | undefined> {
+    return ensureAdmin(this, this.#settings, this.#log);
+  }
+
+  #refuseTaken(account: Account | undefined): void {
+    if (!account) return;
+    const where = account.source === 'settings' ? ' in ACCOUNTS' : '';
+    throw new OciError('CONFLICT', {
+      message: `there is an account ${account.username}${where} already`,
+    });
+  }
+
+  #require(username: string): Account {
+    const account = this.get(username);
+    if (!account) throw unknown(username);
+    return account;
+  }
+
+  #requireChangeable(username: string): void {
+    if (this.#require(username).source === 'htpasswd') return;
+    throw new OciError('CONFLICT', {
+      message: `the account ${username} is fixed by the setting ACCOUNTS; change it there`,
+    });
+  }
+
+  /** @param after what the account is to be; undefined when it is to go */
+  #keepAnAdmin({ snapshot }: Draft, username: string, after: AccountRecord | undefined): void {
+    const now = Date.now();
+    const isAdmin = (account: Pick<Account, 'role' | 'disabled' | 'expires'>) =>
+      account.role === 'admin' && isInForce(account, now);
+    const before = snapshot.accounts.get(username);
+    if (!before || !isAdmin(before) || (after && isAdmin(after))) return;
+    for (const account of snapshot.accounts.values()) {
+      if (account !== before && isAdmin(account)) return;
+    }
+    throw new OciError('CONFLICT', {
+      message: `${username} is the last admin; make another one first`,
+    });
+  }
+}
+
+function unknown(username: string): OciError {
+  return new OciError('USER_UNKNOWN', {
+    message: `there is no account ${JSON.stringify(username)}`,
+  });
+}
+
+/** What accounts.json says of an account that exists, or would say. */
+function recordIn({ snapshot }: Draft, username: string): AccountRecord {
+  const account = snapshot.accounts.get(username);
+  if (!account) throw unknown(username);
+  const { role, access, disabled, expires, epoch, fingerprint } = account;
+  return { role, access, disabled, expires, epoch, fingerprints: [fingerprint] };
+}
+
+function changed(record: AccountRecord, fields: Omit<CheckedChange, 'password'>): AccountRecord {
+  const { role = record.role, disabled = record.disabled } = fields;
+  const access = fields.access === undefined ? record.access : (fields.access ?? undefined);
+  const expires = fields.expires === undefined ? record.expires : (fields.expires ?? undefined);
+  return { ...record, role, disabled, access, expires };
+}
+
+/**
+ * With a new hash, accounts.json first belongs to both hashes, so that the account keeps its rights wherever the process
+ * ends.
+ */
+function stepsOf(
+  { snapshot, base }: Draft,
+  username: string,
+  record: AccountRecord,
+  hash: string | undefined,
+): Step[] {
+  if (hash === undefined) return [{ metadata: withRecord(base, username, record) }];
+  const fingerprint = fingerprintOf(hash);
+  const both = { ...record, fingerprints: [...record.fingerprints, fingerprint] };
+  return [
+    { metadata: withRecord(base, username, both) },
+    { htpasswd: snapshot.htpasswd.with(username, hash) },
+    { metadata: withRecord(base, username, { ...record, fingerprints: [fingerprint] }) },
+  ];
+}

@@ -1,0 +1,94 @@
+/** Reading files that others write, in whatever way they do: polled, since neither bind mounts nor ConfigMaps notify. */
+import { open } from 'node:fs/promises';
+import { codeOf } from './replace-file';
+
+/** Between two looks, in milliseconds. */
+export const POLL_INTERVAL = 250;
+/** A text counts once it has stood unchanged for this long: `htpasswd` truncates the file before it writes. */
+const SETTLED = 500;
+/** The same for a text whose last line does not end: it may be half a line, or a Kubernetes secret that never had an end. */
+const SETTLED_UNENDED = 1500;
+/** A file that was changed this recently may be changed again without its times showing it. */
+const RECENT = 2000;
+const MAX_SIZE = 32 * 1024 * 1024;
+
+/** What a file held when it was looked at. */
+export type Reading =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'unreadable'; readonly reason: string };
+
+export const ABSENT: Reading = { kind: 'absent' };
+
+export function sameReading(one: Reading, other: Reading): boolean {
+  if (one.kind === 'text') return other.kind === 'text' && one.text === other.text;
+  if (one.kind === 'absent') return other.kind === 'absent';
+  return other.kind === 'unreadable' && one.reason === other.reason;
+}
+
+/** One file, whose content is read only when it may have changed. */
+export class WatchedFile {
+  #last?: { readonly version: string; readonly reading: Reading };
+
+  constructor(readonly path: string) {}
+
+  async read(): Promise<Reading> {
+    try {
+      return await this.#readText();
+    } catch (error) {
+      const code = codeOf(error);
+      if (code === 'ENOENT' || code === 'ENOTDIR') return ABSENT;
+      return { kind: 'unreadable', reason: `cannot be read (${code})` };
+    }
+  }
+
+  async #readText(): Promise<Reading> {
+    const file = await open(this.path, 'r');
+    try {
+      const stats = await file.stat({ bigint: true });
+      if (!stats.isFile()) return { kind: 'unreadable', reason: 'is not a file' };
+      if (stats.size > MAX_SIZE) return { kind: 'unreadable', reason: 'is larger than 32 MiB' };
+      const version = [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(':');
+      if (this.#last?.version === version) return this.#last.reading;
+      const now = Date.now();
+      const reading = { kind: 'text', text: await file.readFile('utf8') } as const;
+      const quiet = now - Number(stats.ctimeMs) > RECENT && now - Number(stats.mtimeMs) > RECENT;
+      this.#last = quiet ? { version, reading } : undefined;
+      return reading;
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+/** Decides when what is read again and again may be taken for what was meant. One for each set of files that go together. */
+export class Settling {
+  #candidate?: readonly Reading[];
+  #since = 0;
+
+  /**
+   * @param readings what was read just now, in the order of the files
+   * @param now milliseconds of a clock that does not jump
+   * @returns true when these readings have stood long enough
+   */
+  offer(readings: readonly Reading[], now = performance.now()): boolean {
+    const same = this.#candidate?.every((old, index) => {
+      const reading = readings[index];
+      return reading !== undefined && sameReading(old, reading);
+    });
+    if (!same) {
+      this.#candidate = readings;
+      this.#since = now;
+      return false;
+    }
+    return now - this.#since >= (readings.some(isUnended) ? SETTLED_UNENDED : SETTLED);
+  }
+
+  forget(): void {
+    this.#candidate = undefined;
+  }
+}
+
+function isUnended(reading: Reading): boolean {
+  return reading.kind === 'text' && reading.text !== '' && !reading.text.endsWith('\n');
+}

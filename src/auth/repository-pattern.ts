@@ -1,0 +1,42 @@
+/** Patterns over canonical names, as rights are written: `team/**`, `docker.io/library/*`, `**`. */
+import type { Registry } from '../config/registry-table';
+import type { CanonicalName } from '../oci/repository-name';
+
+/**
+ * A pattern over canonical names. One that names no registry speaks of the default registry, as a docker reference does:
+ * `nginx` is `docker.io/library/nginx` before Docker Hub. `**` alone is everything.
+ */
+export function completePattern(pattern: string, registry: Registry): string {
+  if (pattern === '**') return pattern;
+  const [first = '', ...rest] = pattern.split('/');
+  const named = rest.length > 0 && (first === registry.name || /[.:]/.test(first) || first === 'localhost');
+  const [prefix, path] = named ? [first, rest.join('/')] : [registry.name, pattern];
+  const bare = !path.includes('/') && path !== '**';
+  return prefix === registry.name && registry.library && bare ? `${prefix}/library/${path}` : `${prefix}/${path}`;
+}
+
+/**
+ * True when the whole name matches: `*` stands for any characters within a segment, `**` for any at all. All places in
+ * the pattern are followed at once, so that the work is at most length × length whatever the pattern.
+ */
+export function matchesPattern(pattern: string, name: CanonicalName): boolean {
+  const tokens = pattern.match(/\*\*+|\*|[^*]/g) ?? [];
+  let places = skipStars(tokens, new Set([0]));
+  for (const character of name) {
+    const next = new Set<number>();
+    for (const place of places) {
+      const token = tokens[place];
+      if (token === character) next.add(place + 1);
+      else if (token !== undefined && token[0] === '*' && (token.length > 1 || character !== '/')) next.add(place);
+    }
+    if (next.size === 0) return false;
+    places = skipStars(tokens, next);
+  }
+  return places.has(tokens.length);
+}
+
+/** A star may stand for nothing. */
+function skipStars(tokens: readonly string[], places: Set<number>): Set<number> {
+  for (const place of places) if (tokens[place]?.[0] === '*') places.add(place + 1);
+  return places;
+}

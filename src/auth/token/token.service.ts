@@ -1,0 +1,102 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { JwtService } from '@nestjs/jwt';
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { Secrets } from '../../config/secrets';
+import { Settings } from '../../config/settings';
+import type { Access } from '../../oci/access';
+import { Accounts, type Account } from '../accounts/accounts.service';
+
+/** What a good token says: whose it is (undefined: an anonymous reader's) and the most that it can be used for. */
+export interface TokenGrant {
+  readonly account: Account | undefined;
+  readonly access: readonly Access[];
+}
+
+const Claims = z.object({
+  sub: z.string(),
+  /** Fingerprint of the account's hash: a new password ends the tokens of the old one. */
+  fp: z.string().optional(),
+  /** The account's epoch: ending its sessions raises it. */
+  epoch: z.number(),
+  access: z.array(z.object({ type: z.string(), name: z.string(), actions: z.array(z.string()) })),
+});
+
+const Refresh = z.object({ sub: z.string(), fp: z.string(), epoch: z.number(), iat: z.number() });
+const REFRESH = 'refresh token';
+
+/** Clocks of several machines differ a little; a token is good from a moment before it was made. */
+const CLOCK_SKEW = 10;
+
+/**
+ * Signs and reads the gate's own tokens. There is no table of them: whatever would end one (a removed, disabled or
+ * changed account, ended sessions) is seen in the account itself, at each request, so that restarts need nothing.
+ * Claims: CNCF distribution, docs/spec/auth/jwt.
+ */
+@Injectable()
+export class TokenService {
+  constructor(
+    private readonly jwt: JwtService,
+    private readonly accounts: Accounts,
+    private readonly secrets: Secrets,
+    @Inject(Settings) private readonly settings: Settings,
+  ) {}
+
+  /** @returns the token, its life in seconds and when it began. */
+  issue(account: Account | undefined, access: readonly Access[]): { token: string; expiresIn: number; issuedAt: Date } {
+    const issuedAt = Math.floor(Date.now() / 1000);
+    const token = this.jwt.sign(
+      {
+        iss: this.settings.tokenService,
+        aud: this.settings.tokenService,
+        sub: account?.username ?? '',
+        iat: issuedAt,
+        nbf: issuedAt - CLOCK_SKEW,
+        exp: issuedAt + this.settings.tokenTtl,
+        jti: randomUUID(),
+        fp: account?.fingerprint,
+        epoch: account?.epoch ?? 0,
+        access,
+      },
+      { algorithm: 'HS256', keyid: this.secrets.current.id },
+    );
+    return { token, expiresIn: this.settings.tokenTtl, issuedAt: new Date(issuedAt * 1000) };
+  }
+
+  /** What the token is good for now, or undefined when it is not: forged, expired, or its account is not what it was. */
+  verify(token: string): TokenGrant | undefined {
+    let decoded: unknown;
+    try {
+      decoded = this.jwt.verify(token, {
+        algorithms: ['HS256'],
+        issuer: this.settings.tokenService,
+        audience: this.settings.tokenService,
+      });
+    } catch {
+      return undefined;
+    }
+    const claims = Claims.safeParse(decoded);
+    if (!claims.success) return undefined;
+    const { sub, fp, epoch, access } = claims.data;
+    // A token that was given to nobody is worth what anonymous readers may do now, which the policy decides.
+    if (sub === '') return { account: undefined, access };
+    const account = this.#current(sub, fp, epoch);
+    return account && { account, access };
+  }
+
+  /** An opaque token that is good for new tokens until the account changes; it says nothing of rights. */
+  issueRefresh({ username, fingerprint, epoch }: Account): string {
+    return this.secrets.seal(REFRESH, { sub: username, fp: fingerprint, epoch, iat: Math.floor(Date.now() / 1000) });
+  }
+
+  /** The account whose refresh token this is, or undefined when it is none, or none any more. */
+  redeemRefresh(text: string): Account | undefined {
+    const claims = Refresh.safeParse(this.secrets.unseal(REFRESH, text));
+    return claims.success ? this.#current(claims.data.sub, claims.data.fp, claims.data.epoch) : undefined;
+  }
+
+  #current(username: string, fingerprint: string | undefined, epoch: number): Account | undefined {
+    const account = this.accounts.find(username);
+    return account && account.fingerprint === fingerprint && account.epoch === epoch ? account : undefined;
+  }
+}

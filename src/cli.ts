@@ -1,0 +1,22 @@
+#!/usr/bin/env node
+/** The command line: accounts and a check of the settings, on the files, beside a running gate or without one. */
+import './cli/quiet-warnings';
+import { Command } from 'commander';
+import { checkConfig } from './cli/check-config';
+import { addUserCommands } from './cli/user-commands';
+
+const program = new Command('tidegate')
+  .description('manage the accounts of Tidegate and check its settings')
+  .showHelpAfterError('(try --help)');
+
+addUserCommands(program);
+program
+  .command('check-config')
+  .description('check the settings and the account files, and print what is in force')
+  .action(checkConfig);
+
+program.parseAsync().catch((error: unknown) => {
+  // No stack: the message names fault and remedy, and a stack would be read as a crash.
+  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});

@@ -1,0 +1,84 @@
+/** User names and passwords in settings. */
+import type { FixedAccount } from './settings';
+import { readBy, Unreadable, type TextSchema } from './setting-values';
+
+/** bcrypt reads no further than this many bytes: a longer password would match by its beginning alone. */
+const MAX_PASSWORD_BYTES = 72;
+/** The colon ends a user name in Basic authentication and in htpasswd files; RFC 7617 §2. */
+const USERNAME = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$/;
+// eslint-disable-next-line no-control-regex
+const CONTROL = /[\x00-\x1f\x7f]/;
+
+function checkedUsername(text: string): string {
+  if (USERNAME.test(text)) return text;
+  throw new Unreadable(
+    'is no user name; give up to 64 letters, digits and . _ @ + -, beginning with a letter or digit',
+  );
+}
+
+function checkedPassword(text: string): string {
+  if (text === '') throw new Unreadable('holds an empty password; give one');
+  if (CONTROL.test(text)) {
+    throw new Unreadable('holds a control character; give a password of one line of text');
+  }
+  if (Buffer.byteLength(text) > MAX_PASSWORD_BYTES) {
+    throw new Unreadable(`is too long; give a password of at most ${MAX_PASSWORD_BYTES} bytes`);
+  }
+  return text;
+}
+
+/** The name of an account of the gate's own. */
+export const username: TextSchema<string> = readBy(checkedUsername);
+
+/** The password of an account of the gate's own. */
+export const password: TextSchema<string> = readBy(checkedPassword);
+
+/** A user name that an upstream registry knows: whatever Basic authentication can carry. */
+export const upstreamUsername: TextSchema<string> = readBy((text) => {
+  if (!text.includes(':') && !CONTROL.test(text)) return text;
+  throw new Unreadable('holds a colon or a control character; give the user name alone');
+});
+
+/** A password or token that an upstream registry knows; it may be far longer than one of ours. */
+export const upstreamPassword: TextSchema<string> = readBy((text) => {
+  if (!CONTROL.test(text)) return text;
+  throw new Unreadable('holds a control character; give a password of one line of text');
+});
+
+const HELP = 'give the base64 of user:password, several separated by commas';
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/;
+
+function readAccount(entry: string): FixedAccount {
+  if (!BASE64.test(entry)) throw new Unreadable(`is not base64; ${HELP}`);
+  const text = decodeUtf8(Buffer.from(entry, 'base64'));
+  const colon = text.indexOf(':');
+  if (colon < 0) throw new Unreadable(`has no colon; ${HELP}`);
+  return {
+    username: checkedUsername(text.slice(0, colon)),
+    password: checkedPassword(text.slice(colon + 1)),
+  };
+}
+
+function decodeUtf8(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new Unreadable(`is not UTF-8; ${HELP}`);
+  }
+}
+
+/** ACCOUNTS: base64 of `user:password`, several separated by commas. Faults name an entry by its place. */
+export const fixedAccounts: TextSchema<FixedAccount[]> = readBy((text) => {
+  const accounts = text.split(',').map((entry, index) => {
+    try {
+      return readAccount(entry.trim());
+    } catch (error) {
+      if (!(error instanceof Unreadable)) throw error;
+      throw new Unreadable(`entry ${index + 1} ${error.message}`);
+    }
+  });
+  const names = accounts.map((account) => account.username);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice === undefined) return accounts;
+  throw new Unreadable(`names ${twice} twice; give each user once`);
+});

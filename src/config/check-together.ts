@@ -1,0 +1,97 @@
+/** What single settings cannot tell: whether they fit together, and whether the files that they name do. */
+import { readFileSync, statSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
+import type { SettingValues } from './setting-table';
+import { reasonOf, shownValue, type Faults } from './settings-error';
+
+/** Checks the settings that could be read; those with a fault of their own are undefined. */
+export function checkTogether(values: Partial<SettingValues>, faults: Faults): void {
+  checkPair(values, 'UPSTREAM_USERNAME', 'UPSTREAM_PASSWORD', faults);
+  checkPair(values, 'TLS_CERT_FILE', 'TLS_KEY_FILE', faults);
+  checkTls(values.TLS_CERT_FILE, values.TLS_KEY_FILE, faults);
+  checkFolders(values, faults);
+  if (values.ANONYMOUS_REPOSITORIES && values.ANONYMOUS_ACCESS === 'none') {
+    faults.add(
+      'ANONYMOUS_REPOSITORIES has no effect without ANONYMOUS_ACCESS=pull; set that too, or remove it',
+    );
+  }
+}
+
+function checkPair(
+  values: Partial<SettingValues>,
+  one: keyof SettingValues,
+  other: keyof SettingValues,
+  faults: Faults,
+): void {
+  const missing = values[one] === undefined ? one : other;
+  if ((values[one] === undefined) === (values[other] === undefined)) return;
+  faults.add(`${missing === one ? other : one} is set without ${missing}; set both, or remove it`);
+}
+
+/** Certificate and key must be readable, parse and belong together: better now than at the first handshake. */
+function checkTls(certFile: string | undefined, keyFile: string | undefined, faults: Faults): void {
+  const cert = certFile === undefined ? undefined : readPem('TLS_CERT_FILE', certFile, faults);
+  const key = keyFile === undefined ? undefined : readPem('TLS_KEY_FILE', keyFile, faults);
+  const certGood = cert && parses({ cert });
+  const keyGood = key && parses({ key });
+  if (certGood === false) {
+    faults.add(
+      `TLS_CERT_FILE=${shownValue(certFile!)} holds no certificate; give a PEM file with the chain, the gate's own first`,
+    );
+  }
+  if (keyGood === false) {
+    faults.add(
+      `TLS_KEY_FILE=${shownValue(keyFile!)} holds no private key that can be read; give a PEM file without a passphrase`,
+    );
+  }
+  if (certGood && keyGood && !parses({ cert, key })) {
+    faults.add(
+      `TLS_KEY_FILE=${shownValue(keyFile!)} does not belong to the certificate in ` +
+        `TLS_CERT_FILE=${shownValue(certFile!)}; give the key of that certificate`,
+    );
+  }
+}
+
+function readPem(name: string, file: string, faults: Faults): Buffer | undefined {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    faults.add(
+      `${name}=${shownValue(file)} cannot be read (${reasonOf(error)}); give a PEM file that the gate may read`,
+    );
+    return undefined;
+  }
+}
+
+function parses(pair: { cert?: Buffer; key?: Buffer }): boolean {
+  try {
+    createSecureContext(pair);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A container engine makes a folder where a file was to be mounted and none was there. */
+function checkFolders({ DATA_DIR, HTPASSWD_FILE }: Partial<SettingValues>, faults: Faults): void {
+  if (DATA_DIR !== undefined && isFolder(DATA_DIR) === false) {
+    faults.add(
+      `DATA_DIR=${shownValue(DATA_DIR)} is not a folder; give a folder, or a path to make one at`,
+    );
+  }
+  if (HTPASSWD_FILE !== undefined && isFolder(HTPASSWD_FILE)) {
+    faults.add(
+      `HTPASSWD_FILE=${shownValue(HTPASSWD_FILE)} is a folder; give a file (a container engine makes a folder when ` +
+        'the file to mount does not exist)',
+    );
+  }
+}
+
+/** Undefined when there is nothing at the path, or it cannot be seen. */
+function isFolder(file: string): boolean | undefined {
+  try {
+    return statSync(file).isDirectory();
+  } catch {
+    return undefined;
+  }
+}

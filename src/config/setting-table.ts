@@ -1,0 +1,48 @@
+/**
+ * The one table of settings: what each is called, how its text is read, and what the documentation says of it.
+ * docs/configuration.md and .env.example are made from it, and a test holds them in step.
+ */
+import type { Setting } from './setting';
+import { accounts, listening, tokens } from './settings-of-gate';
+import { running, upstream } from './settings-of-upstream';
+
+/** All settings, by name. */
+export const SETTINGS = { ...listening, ...accounts, ...tokens, ...upstream, ...running };
+
+export type SettingName = keyof typeof SETTINGS;
+
+/** The value of each setting, once it is read. */
+export type SettingValues = {
+  readonly [N in SettingName]: (typeof SETTINGS)[N] extends Setting<infer T> ? T : never;
+};
+
+/** The table in the order and under the headings of the documentation. */
+export const SECTIONS: readonly (readonly [string, Readonly<Record<string, Setting<unknown>>>])[] =
+  [
+    ['Where the gate listens', listening],
+    ['Accounts', accounts],
+    ['Tokens', tokens],
+    ['The registry behind the gate', upstream],
+    ['Limits and running', running],
+  ];
+
+/**
+ * Settings of other systems, and of a fuller gate, that this version does not have: refused when set, since whoever sets
+ * one counts on it. The value, where there is one, describes what this version does anyway.
+ */
+export const UNSUPPORTED: Readonly<Record<string, string | undefined>> = {
+  CACHE: 'off',
+  CACHE_DIR: undefined,
+  CACHE_MAX_SIZE: undefined,
+  CACHE_MIN_FREE: undefined,
+  CACHE_MAX_AGE: undefined,
+  CACHE_TAG_TTL: undefined,
+  CACHE_MEMORY: undefined,
+  CONFIG_FILE: undefined,
+  CUSTOM_DOMAIN: undefined,
+  PRESET: undefined,
+  SKIP_AUTH_PROXY: 'false',
+  TARGET_UPSTREAM: undefined,
+  TRUSTED_NETWORKS: undefined,
+  UPSTREAM_LIBRARY: undefined,
+};

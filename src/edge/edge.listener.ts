@@ -1,0 +1,110 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { Registries } from '../config/registry-table';
+import { Settings } from '../config/settings';
+import { Log } from '../journal/log';
+import { OciError } from '../oci/oci-error';
+import { noteContinued, sendError } from './answer';
+import { readSmallBody } from './body';
+import { readCredentials } from './credentials';
+import { toOciError } from './error.filter';
+import { trustedProxies, type TrustedProxy } from './origin';
+import { parseRequest, type ParsedRequest } from './parse-request';
+import { readTokenForm } from './read-token-request';
+import { attachContext, type Asked, type RequestContext } from './request-context';
+import { logRequest } from './request-log';
+
+/**
+ * The listener in front of Nest. It reads each request once, answers what is malformed or nowhere by itself, and hands
+ * the rest on under a route of its own making. It stands on `request` and on `checkContinue` alike, so that a body that
+ * will be refused is never asked for.
+ */
+@Injectable()
+export class EdgeListener {
+  readonly #trusts: TrustedProxy;
+
+  constructor(
+    @Inject(Settings) private readonly settings: Settings,
+    private readonly registries: Registries,
+    @Inject(Log) private readonly log: Log,
+  ) {
+    this.#trusts = trustedProxies(settings);
+  }
+
+  /** @param next Nest's own handler. */
+  inFrontOf(next: RequestListener): RequestListener {
+    return (request, response) => {
+      const id = randomUUID();
+      response.setHeader('X-Request-Id', id);
+      this.#admit(request, response, id).then(
+        (route) => {
+          request.url = route;
+          next(request, response);
+        },
+        (error: unknown) => sendError(request, response, toOciError(error, id, this.log)),
+      );
+    };
+  }
+
+  /** @returns the route under which the router knows what is asked. */
+  async #admit(request: IncomingMessage, response: ServerResponse, id: string): Promise<string> {
+    const finishLog = logRequest(this.log, request, response, id);
+    if (/^\/(?:v2|token)(?:[/?]|$)/.test(request.url ?? '')) {
+      response.setHeader('Docker-Distribution-API-Version', 'registry/2.0');
+    }
+    refuseOddFraming(request);
+    const parsed = parseRequest(request, this.settings, this.registries.current, this.#trusts);
+    const wantBody = onceContinued(request, response);
+    const context: RequestContext = {
+      id,
+      method: parsed.method,
+      address: parsed.address,
+      base: parsed.base,
+      realm: parsed.realm,
+      service: this.settings.tokenService,
+      asked: await withForm(request, parsed, wantBody),
+      need: parsed.need,
+      credentials: readCredentials(request.headers.authorization),
+      wantBody,
+    };
+    attachContext(request, context);
+    finishLog.context = context;
+    return parsed.route;
+  }
+}
+
+/** A token request by POST says what it asks in its body; that is part of what is parsed here. */
+async function withForm(request: IncomingMessage, { asked, method, naming }: ParsedRequest, wantBody: () => void): Promise<Asked> {
+  if (asked.noun !== 'token' || method !== 'POST') return asked;
+  const form = await readSmallBody(request, wantBody, TOKEN_FORM);
+  return { noun: 'token', request: readTokenForm(new URLSearchParams(form.toString('utf8')), naming) };
+}
+
+/** It comes from strangers. */
+const TOKEN_FORM = { limit: 16 * 1024, what: 'a token request', within: 10_000 };
+
+/**
+ * Codings beside chunked are obsolete, and one that the gate and an upstream read differently smuggles requests
+ * (CVE-2022-32213). Both lengths at once, and two of one, are refused by Node's parser already.
+ */
+function refuseOddFraming(request: IncomingMessage): void {
+  const coding = request.headers['transfer-encoding'];
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
+    throw new OciError('REQUEST_INVALID', { message: 'the only transfer coding is chunked', headers: { Connection: 'close' } });
+  }
+  const expect = request.headers.expect;
+  if (expect !== undefined && expect.toLowerCase() !== '100-continue') {
+    throw new OciError('REQUEST_INVALID', { message: 'the only expectation is 100-continue' });
+  }
+}
+
+function onceContinued(request: IncomingMessage, response: ServerResponse): () => void {
+  let waiting = request.headers.expect !== undefined;
+  return () => {
+    if (!waiting) return;
+    waiting = false;
+    noteContinued(request);
+    response.writeContinue();
+  };
+}

@@ -1,0 +1,30 @@
+import { Catch, HttpException, Inject, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Log } from '../journal/log';
+import { OciError } from '../oci/oci-error';
+import { sendError } from './answer';
+import { contextOf } from './request-context';
+
+/** Every error of every room leaves here. Unknown ones are logged with the request's id, and only the id is told. */
+@Catch()
+export class ErrorFilter implements ExceptionFilter {
+  constructor(@Inject(Log) private readonly log: Log) {}
+
+  catch(error: unknown, host: ArgumentsHost): void {
+    const http = host.switchToHttp();
+    const request = http.getRequest<IncomingMessage>();
+    sendError(request, http.getResponse<ServerResponse>(), toOciError(error, contextOf(request)?.id, this.log));
+  }
+}
+
+/** The error as the client may see it. */
+export function toOciError(error: unknown, id: string | undefined, log: Log): OciError {
+  if (error instanceof OciError) {
+    if (error.cause !== undefined || error.status >= 500) log.warn({ request: id, code: error.code, err: error }, error.message);
+    return error;
+  }
+  // The router's own: an address below /admin that no controller serves.
+  if (error instanceof HttpException && error.getStatus() === 404) return new OciError('NOT_FOUND');
+  log.error({ request: id, err: error }, 'a fault in the gate itself');
+  return new OciError('UNKNOWN', { message: 'the gate failed; its log says more', detail: { request: id } });
+}

@@ -1,0 +1,37 @@
+/** How the names that clients use become canonical ones: on paths, in scopes and in `from=` alike. */
+import type { Registry, RegistryTable } from '../config/registry-table';
+import { OciError } from '../oci/oci-error';
+import { canonicalName, parseRepositoryName } from '../oci/repository-name';
+import type { NamedRepository } from './request-context';
+
+/** The names in force for one request. */
+export interface Naming {
+  readonly table: RegistryTable;
+  /** The registry that the Host header or `?ns=` chose; the name is then all repository, without a registry's prefix. */
+  readonly chosen?: Registry;
+}
+
+/**
+ * The repository that a client's name means: `nginx`, `library/nginx` and `docker.io/library/nginx` are one.
+ * @throws OciError NAME_INVALID, or NAME_UNKNOWN for a prefix that looks like a registry and is not configured.
+ */
+export function resolveName(asked: string, { table, chosen }: Naming): NamedRepository {
+  if (chosen) return named(chosen, asked, asked);
+  const slash = asked.indexOf('/');
+  const prefix = slash < 0 ? '' : asked.slice(0, slash);
+  const registry = table.byName(prefix);
+  if (registry) return named(registry, asked.slice(slash + 1), asked);
+  if (prefix.includes('.') || prefix.includes(':')) {
+    throw new OciError('NAME_UNKNOWN', { message: `this gate has no registry of the name ${prefix.slice(0, 255)}` });
+  }
+  return named(table.default, asked, asked);
+}
+
+function named(registry: Registry, text: string, asked: string): NamedRepository {
+  const completed = registry.library && !text.includes('/') ? `library/${text}` : text;
+  const repository = parseRepositoryName(completed);
+  if (!repository || !parseRepositoryName(text)) {
+    throw new OciError('NAME_INVALID', { detail: 'lower-case letters, digits and single separators . _ __ - in parts parted by /' });
+  }
+  return { registry, repository, canonical: canonicalName(registry.name, repository), asked };
+}

@@ -1,0 +1,95 @@
+/** Where a request came from and under which name it reached the gate, with trusted proxies believed and no others. */
+import type { IncomingMessage } from 'node:http';
+import ipaddr from 'ipaddr.js';
+import proxyaddr from 'proxy-addr';
+import type { Registry, RegistryTable } from '../config/registry-table';
+import type { Settings } from '../config/settings';
+import { OciError } from '../oci/oci-error';
+
+/** Tells whether the peer at this many hops from the gate is one of the operator's proxies. */
+export type TrustedProxy = (address: string, hop: number) => boolean;
+
+export function trustedProxies({ trustProxy }: Pick<Settings, 'trustProxy'>): TrustedProxy {
+  return typeof trustProxy === 'number' ? (_address, hop) => hop < trustProxy : proxyaddr.compile([...trustProxy]);
+}
+
+export interface Origin {
+  /** The client's address in its shortest usual form. */
+  readonly address: string;
+  /** `https://gate.example:8443`, no trailing slash: what realm, Location and Link name. */
+  readonly base: string;
+  /** The registry that the Host header chose. */
+  readonly registry?: Registry;
+}
+
+const HOST = /^(?:[a-z0-9](?:[a-z0-9_.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/;
+
+/**
+ * @throws OciError REQUEST_INVALID for a malformed or doubled Host (threats: forged realms by `Host: evil/x?y#`), and
+ * NOT_FOUND for a host that is nobody's where registries are told apart by host.
+ */
+export function originOf(
+  request: IncomingMessage,
+  { publicUrl }: Pick<Settings, 'publicUrl'>,
+  table: RegistryTable,
+  trusts: TrustedProxy,
+  { anyHost }: { anyHost: boolean },
+): Origin {
+  const peer = request.socket.remoteAddress ?? '';
+  const behindProxy = trusts(peer, 0);
+  const host = (behindProxy ? forwarded(request, 'x-forwarded-host') : undefined) ?? hostHeader(request);
+  if (host !== undefined && !HOST.test(host)) {
+    throw new OciError('REQUEST_INVALID', { message: 'the Host header is not a host name' });
+  }
+  const scheme = schemeOf(request, behindProxy, publicUrl);
+  const registry = host === undefined || anyHost ? undefined : registryOf(host, publicUrl, table);
+  return {
+    address: normalAddress(proxyaddr(request, trusts)),
+    base: registry && host ? `${scheme}://${host}` : (publicUrl ?? `${scheme}://${host ?? 'localhost'}`),
+    registry,
+  };
+}
+
+function hostHeader(request: IncomingMessage): string | undefined {
+  const names = request.rawHeaders.filter((_, index) => index % 2 === 0);
+  if (names.filter((name) => name.toLowerCase() === 'host').length > 1) {
+    throw new OciError('REQUEST_INVALID', { message: 'the request has more than one Host header' });
+  }
+  return request.headers.host?.toLowerCase();
+}
+
+/** The value that the nearest proxy wrote: it stands last where several were appended. */
+function forwarded(request: IncomingMessage, name: string): string | undefined {
+  const header = request.headers[name];
+  const value = String(header ?? '')
+    .split(',')
+    .at(-1)
+    ?.trim()
+    .toLowerCase();
+  return value === '' ? undefined : value;
+}
+
+function schemeOf(request: IncomingMessage, behindProxy: boolean, publicUrl: string | undefined): string {
+  if (publicUrl) return publicUrl.slice(0, publicUrl.indexOf(':'));
+  const proto = behindProxy ? forwarded(request, 'x-forwarded-proto') : undefined;
+  if (proto === 'https' || proto === 'http') return proto;
+  return 'encrypted' in request.socket ? 'https' : 'http';
+}
+
+/** A host is a key into the table, never an address to connect to. */
+function registryOf(host: string, publicUrl: string | undefined, table: RegistryTable): Registry | undefined {
+  const name = host.replace(/:\d+$/, '');
+  const registry = table.byHost(name);
+  if (registry || !table.routesByHost) return registry;
+  const own = name === 'localhost' || ipaddr.isValid(name.replace(/^\[|\]$/g, '')) || name === (publicUrl && new URL(publicUrl).hostname);
+  if (own) return undefined;
+  throw new OciError('NOT_FOUND', {
+    message: 'Available registry routes',
+    detail: { routes: table.registries.flatMap((each) => each.hosts) },
+  });
+}
+
+/** IPv4-mapped IPv6 as IPv4, IPv6 in its shortest form; what is no address (a proxy's mistake) stays as it is, bounded. */
+function normalAddress(address: string): string {
+  return ipaddr.isValid(address) ? ipaddr.process(address).toString() : address.slice(0, 64);
+}

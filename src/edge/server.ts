@@ -1,0 +1,84 @@
+/** The HTTP or HTTPS server itself: its limits, its idle rule, its certificate. */
+import { readFileSync, unwatchFile, watchFile } from 'node:fs';
+import { createServer as createHttp, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer as createHttps, type Server as TlsServer } from 'node:https';
+import type { Socket } from 'node:net';
+import type { Settings } from '../config/settings';
+import type { Log } from '../journal/log';
+
+const IDLE = 60_000;
+/** A client may stop reading for longer than it may stop sending: engines unpack while they download. */
+const READ_IDLES = 5;
+const OPTIONS = {
+  // A push may take hours: an idle rule stands in place of a limit on the whole.
+  requestTimeout: 0,
+  headersTimeout: IDLE,
+  // Longer than the load balancers' own, so that they do not reuse a connection that is just being closed.
+  keepAliveTimeout: 65_000,
+  connectionsCheckingInterval: 10_000,
+  noDelay: true,
+};
+
+/** A server that is not listening yet. Requests that expect `100 Continue` come to the listener like all others. */
+export function createServer({ tls }: Settings, log: Log, listener: RequestListener): Server {
+  const server = tls ? createHttps({ ...OPTIONS, ...readTls(tls) }) : createHttp(OPTIONS);
+  const exchanges = new WeakMap<Socket, Exchange>();
+  const serve: RequestListener = (request, response) => {
+    // While the gate drains, a connection ends with the answer that is under way.
+    if (!server.listening) response.shouldKeepAlive = false;
+    exchanges.set(request.socket, { request, response, idles: 0, sent: 0 });
+    listener(request, response);
+  };
+  server.on('request', serve).on('checkContinue', serve);
+  server.setTimeout(IDLE, (socket: Socket) => {
+    const exchange = exchanges.get(socket);
+    if (!exchange || isStuck(exchange)) socket.destroy();
+    else socket.setTimeout(IDLE);
+  });
+  if (tls) reloadTls(server as TlsServer, tls, log);
+  return server;
+}
+
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Minutes without a byte, one after the other, and how much had been sent by then. */
+  idles: number;
+  sent: number;
+}
+
+/**
+ * After a minute without a byte either way: is it the client that keeps the gate waiting? While the upstream thinks, or
+ * takes no more of a push, it is not.
+ */
+function isStuck(exchange: Exchange): boolean {
+  const { request, response } = exchange;
+  if (response.writableFinished || response.destroyed) return true;
+  if (!request.complete) return request.readableFlowing === true;
+  if (!response.writableNeedDrain) return false;
+  const sent = response.socket?.bytesWritten ?? 0;
+  exchange.idles = sent === exchange.sent ? exchange.idles + 1 : 1;
+  exchange.sent = sent;
+  return exchange.idles >= READ_IDLES;
+}
+
+type TlsFiles = NonNullable<Settings['tls']>;
+
+function readTls({ certFile, keyFile }: TlsFiles) {
+  return { cert: readFileSync(certFile), key: readFileSync(keyFile) };
+}
+
+/** Certificates are renewed while the gate runs; one that does not parse leaves the last good one in force. */
+function reloadTls(server: TlsServer, tls: TlsFiles, log: Log): void {
+  const reload = () => {
+    try {
+      server.setSecureContext(readTls(tls));
+      log.info('the TLS certificate was read anew');
+    } catch (error) {
+      log.error({ err: error }, 'the TLS certificate or key cannot be used; the last good one stays in force');
+    }
+  };
+  const files = [tls.certFile, tls.keyFile];
+  for (const file of files) watchFile(file, { interval: 1_000 }, reload);
+  server.on('close', () => files.forEach((file) => unwatchFile(file, reload)));
+}

@@ -1,0 +1,100 @@
+/** The life of a gate: everything is opened in its order, and closed in the opposite one. */
+import 'reflect-metadata';
+import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import type { RequestListener, Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describeApi } from './admin/api-document';
+import { AdminModule } from './admin/admin.module';
+import { AppModule } from './app.module';
+import { Accounts } from './auth/accounts/accounts.service';
+import type { InitialAdmin } from './auth/accounts/initial-admin';
+import { lockDataDir, prepareDataDir } from './config/data-dir';
+import { openSecrets } from './config/open-secrets';
+import { Registries, registryTableOf } from './config/registry-table';
+import type { Settings } from './config/settings';
+import { EdgeListener } from './edge/edge.listener';
+import { createServer } from './edge/server';
+import { HealthModule } from './health/health.module';
+import { Lifecycle } from './health/lifecycle';
+import { NestLog } from './journal/nest-log';
+import type { Log } from './journal/log';
+import { VERSION } from './version';
+
+/** A gate that is listening. */
+export interface Gate {
+  readonly port: number;
+  readonly admin: InitialAdmin | undefined;
+  /**
+   * Readiness turns to 503, the delay passes, no connection is taken any more, transfers end or are cut at the deadline,
+   * then the stores close.
+   */
+  drain(): Promise<void>;
+}
+
+/**
+ * Opens the data folder, its lock, the secrets, the accounts, and listens. The upstream is not asked: it may be away.
+ * @throws Error whose message names what is in the way, and the remedy. Nothing is left half-open.
+ */
+export async function openGate(settings: Settings, log: Log): Promise<Gate> {
+  prepareDataDir(settings);
+  const lock = await lockDataDir(settings, log);
+  const closers: (() => unknown)[] = [() => lock.release()];
+  const close = async () => {
+    for (const closer of closers.toReversed()) await closer();
+    closers.length = 0;
+  };
+  try {
+    const registries = new Registries(registryTableOf(settings));
+    const ground = { settings, secrets: openSecrets(settings, log), registries, log };
+    const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(ground), {
+      // Bodies are read by those who want them, after the guards.
+      bodyParser: false,
+      logger: new NestLog(log),
+      abortOnError: false,
+    });
+    closers.push(() => app.close());
+    app.set('etag', false).disable('x-powered-by');
+    describeApi(app, VERSION, [AdminModule, HealthModule]);
+    const accounts = app.get(Accounts);
+    await accounts.open();
+    closers.push(() => accounts.close());
+    const admin = await accounts.ensureAdmin();
+    await app.init();
+    const express = app.getHttpAdapter().getInstance() as RequestListener;
+    const server = createServer(settings, log, app.get(EdgeListener).inFrontOf(express));
+    await listen(server, settings);
+    const drain = async () => {
+      app.get(Lifecycle).drain();
+      await sleep(settings.drainDelay);
+      await endTransfers(server, settings.drainTimeout, log);
+      await close();
+    };
+    return { port: (server.address() as AddressInfo).port, admin, drain };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function listen(server: Server, { host, port }: Settings): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(new Error(`cannot listen on ${host}:${port}: ${error.message}; set HOST or PORT to what is free`)));
+    server.listen({ host, port, backlog: 4096 }, resolve);
+  });
+}
+
+/** Waits for what is under way, `deadline` milliseconds at most, and then cuts it. */
+async function endTransfers(server: Server, deadline: number, log: Log): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  // A connection that was busy when the server closed is idle a moment later, and its client may keep it for long.
+  const sweep = setInterval(() => server.closeIdleConnections(), 100);
+  const cut = setTimeout(() => {
+    log.warn('transfers did not end in time and were cut');
+    server.closeAllConnections();
+  }, deadline);
+  await closed;
+  clearInterval(sweep);
+  clearTimeout(cut);
+}

@@ -1,0 +1,109 @@
+/**
+ * Takes secrets out of text that others wrote: messages of errors, of libraries, of Nest. It is a net; what the gate
+ * itself logs is chosen so that nothing is left for it to catch.
+ */
+
+import { types } from 'node:util';
+
+/** Longer texts are cut: an error may quote a whole answer. */
+const MAX_LENGTH = 16 * 1024;
+
+/** `user:password@` of a URL. */
+const USERINFO = /:\/\/[^\s/?#"]*@/g;
+/** A query: signatures of CDN addresses, seals of uploads. It ends where a string or a word does. */
+const QUERY = /(?<=\S)\?[^\s"]+/g;
+/** Credentials as a header or a scheme shows them; long enough not to be a word. */
+const CREDENTIALS = /\b(bearer|basic) +[A-Za-z0-9._~+/=-]{16,}/gi;
+/** A JSON Web Token, by the two braces that it begins its parts with. */
+const TOKEN = /\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9._-]+/g;
+
+/** The text without URL credentials, URL queries, authorization values and tokens. Linear in its length. */
+export function scrub(text: string): string {
+  return text
+    .slice(0, MAX_LENGTH)
+    .replace(USERINFO, '://***@')
+    .replace(QUERY, '?…')
+    .replace(CREDENTIALS, '$1 ***')
+    .replace(TOKEN, '***');
+}
+
+/** An error as the log shows it. */
+export interface LoggedError {
+  type: string;
+  message?: string;
+  code?: string;
+  stack?: string;
+}
+
+/** True for errors of other realms too. */
+export function isError(value: unknown): value is Error {
+  return value instanceof Error || types.isNativeError(value);
+}
+
+/**
+ * Four things of an error and no others: libraries hang requests, headers and whole configurations on theirs. What was
+ * thrown and is no error is named by its type alone.
+ */
+export function loggedError(thrown: unknown): LoggedError {
+  if (!isError(thrown)) {
+    return typeof thrown === 'string'
+      ? { type: 'string', message: scrub(thrown) }
+      : { type: typeof thrown };
+  }
+  const code = 'code' in thrown && typeof thrown.code === 'string' ? scrub(thrown.code) : undefined;
+  return {
+    type: thrown.constructor.name,
+    message: scrub(thrown.message),
+    code,
+    stack: thrown.stack === undefined ? undefined : scrub(thrown.stack),
+  };
+}
+
+const SECRET_FIELDS: ReadonlySet<string> = new Set([
+  'authorization',
+  'proxy-authorization',
+  'cookie',
+  'set-cookie',
+  'password',
+  'token',
+  'access_token',
+  'accesstoken',
+  'refresh_token',
+  'refreshtoken',
+  'secret',
+]);
+
+/** How far into an object secrets are looked for. */
+const DEPTH = 3;
+
+type Fields = Record<string, unknown>;
+
+/** The fields, with `***` for each that bears a secret's name, in any case, at the first three depths; the object itself stays as it is. */
+export function redacted(fields: Fields): Fields {
+  return redactedTo(DEPTH, fields);
+}
+
+function redactedTo<T extends object>(depth: number, fields: T): T {
+  let copy: Fields | undefined;
+  for (const [name, value] of Object.entries(fields)) {
+    const shown = SECRET_FIELDS.has(name.toLowerCase()) ? hidden(value) : shownTo(depth - 1, value);
+    if (shown === value) continue;
+    copy ??= (Array.isArray(fields) ? [...fields] : { ...fields }) as Fields;
+    copy[name] = shown;
+  }
+  return (copy as T | undefined) ?? fields;
+}
+
+/** That there is none may be said. */
+function hidden(value: unknown): unknown {
+  return value === undefined || value === null ? value : '***';
+}
+
+function shownTo(depth: number, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof URL) return scrub(value.href);
+  const plain = Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
+  return depth > 0 && (plain || Object.getPrototypeOf(value) === null)
+    ? redactedTo(depth, value)
+    : value;
+}

@@ -1,0 +1,82 @@
+import { Injectable } from '@nestjs/common';
+import { createProxyMiddleware, type RequestHandler } from 'http-proxy-middleware';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Inject } from '@nestjs/common';
+import { Settings } from '../config/settings';
+import { OciError } from '../oci/oci-error';
+import { UpstreamClient, type UpstreamResponse } from '../upstream/upstream.client';
+
+interface Passage {
+  readonly to: URL;
+  readonly resolve: (response: UpstreamResponse) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Of the client's headers, all that an upstream needs to take a body. */
+const PASSED = ['content-type', 'content-length', 'transfer-encoding', 'content-range'] as const;
+
+/** Registries hash what they were sent before they answer the last request of an upload, and that may take minutes. */
+const PATIENCE = 10;
+
+/**
+ * Streams a request's body to the upstream, as fast as it takes it and holding nothing, by http-proxy-middleware. What the
+ * upstream answers comes back to the caller, unsent: the client must not see the upstream's addresses.
+ */
+@Injectable()
+export class BodyRelay {
+  readonly #passages = new WeakMap<IncomingMessage, Passage>();
+  readonly #proxy: RequestHandler;
+
+  constructor(
+    private readonly upstream: UpstreamClient,
+    @Inject(Settings) settings: Settings,
+  ) {
+    this.#proxy = createProxyMiddleware({
+      changeOrigin: true,
+      selfHandleResponse: true,
+      proxyTimeout: settings.upstream.headerTimeout * PATIENCE,
+      // The middleware's own error page and log lines are left out: they would stand in the client's answer.
+      ejectPlugins: true,
+      plugins: [
+        (server) => {
+          server.on('proxyRes', (answer, request) => this.#passages.get(request)?.resolve(responseOf(answer)));
+          server.on('error', (error, request) => request && this.#passages.get(request)?.reject(error));
+        },
+      ],
+      router: (request, _response, options) => {
+        const passage = this.#passages.get(request);
+        if (!passage) throw new Error('a body without a passage');
+        options.agent = this.upstream.agentFor(passage.to);
+        return passage.to.origin;
+      },
+    });
+  }
+
+  /**
+   * @param to the upstream's address, to the letter: it may be signed.
+   * @param authorization the header for it.
+   * @throws OciError UNAVAILABLE when the upstream cannot be reached or breaks off: clients then send the body again.
+   */
+  async send(request: IncomingMessage, response: ServerResponse, to: URL, authorization: string | undefined): Promise<UpstreamResponse> {
+    const headers: NodeJS.Dict<string | string[]> = {};
+    for (const name of PASSED) if (request.headers[name] !== undefined) headers[name] = request.headers[name];
+    if (authorization !== undefined) headers.authorization = authorization;
+    // The middleware passes on what it finds on the request; from here on that is what was chosen.
+    request.headers = headers;
+    request.url = `${to.pathname}${to.search}`;
+    return new Promise<UpstreamResponse>((resolve, reject) => {
+      const fail = (error: unknown) =>
+        reject(new OciError('UNAVAILABLE', { message: 'the upstream registry broke off the upload', headers: { 'Retry-After': '5' }, cause: error }));
+      this.#passages.set(request, { to, resolve, reject: fail });
+      response.once('close', () => fail(undefined));
+      this.#proxy(request, response, fail).catch(fail);
+    });
+  }
+}
+
+function responseOf(answer: IncomingMessage): UpstreamResponse {
+  const headers = Object.fromEntries(
+    Object.entries(answer.headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : (value ?? '')]),
+  );
+  return { status: answer.statusCode ?? 0, headers, body: answer };
+}

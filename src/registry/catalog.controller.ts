@@ -1,0 +1,69 @@
+import { Controller, Get, Req, Res } from '@nestjs/common';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { z } from 'zod';
+import { Registries } from '../config/registry-table';
+import type { Identity, Page } from '../edge/request-context';
+import { canonicalName, parseRepositoryName } from '../oci/repository-name';
+import { admitted, untilClientLeaves } from './exchange';
+import { sendJson } from './json-answer';
+import { linkTo, ListingService, shaped } from './listing.service';
+
+const Repositories = z.object({ repositories: z.array(z.string()).nullish() });
+
+const PAGE = 1000;
+/** More pages than this without a visible name end the page: a million hidden repositories are nobody's wait. */
+const MAX_PAGES = 100;
+
+/**
+ * `/v2/_catalog` of the default registry, of which each account sees what it may pull. The next page is named by the last
+ * name that was shown, never by the upstream's `Link`: that would give away a hidden one.
+ */
+@Controller('internal/catalog')
+export class CatalogController {
+  constructor(
+    private readonly listings: ListingService,
+    private readonly registries: Registries,
+  ) {}
+
+  @Get()
+  async list(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
+    const { identity, asked } = admitted(request, 'catalog');
+    const limit = asked.page.n ?? PAGE;
+    const { visible, more } = await this.#visible(identity, asked.page, limit, untilClientLeaves(response));
+    const repositories = visible.slice(0, limit);
+    if (more || visible.length > limit) {
+      response.setHeader('Link', linkTo('/v2/_catalog', nextPage(limit, repositories.at(-1) ?? asked.page.last)));
+    }
+    sendJson(response, { repositories });
+  }
+
+  /** Asks the upstream page by page until enough names are visible, or there are no more. */
+  async #visible(identity: Identity, page: Page, limit: number, signal: AbortSignal): Promise<{ visible: string[]; more: boolean }> {
+    const registry = this.registries.current.default;
+    const visible: string[] = [];
+    let query = nextPage(PAGE, page.last);
+    for (let pages = 0; pages < MAX_PAGES && limit > 0; pages += 1) {
+      const listing = await this.listings.page({
+        registry,
+        as: 'configured',
+        path: '/v2/_catalog',
+        query,
+        access: [{ type: 'registry', name: 'catalog', actions: ['*'] }],
+        notFound: 'UNSUPPORTED',
+        signal,
+      });
+      for (const text of shaped(Repositories, listing.document).repositories ?? []) {
+        const repository = parseRepositoryName(text);
+        if (repository && identity.sees(canonicalName(registry.name, repository))) visible.push(repository);
+      }
+      if (!listing.next) return { visible, more: false };
+      if (visible.length > limit) return { visible, more: true };
+      query = listing.next;
+    }
+    return { visible, more: limit > 0 };
+  }
+}
+
+function nextPage(n: number, last: string | undefined): URLSearchParams {
+  return new URLSearchParams(last === undefined ? { n: String(n) } : { last, n: String(n) });
+}

@@ -1,0 +1,29 @@
+/** What the controllers share: the context of their request, its end, and where its content comes from. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { admittedContextOf, askedOf, type Asked, type Identity, type NamedRepository, type RequestContext } from '../edge/request-context';
+
+/** A request that got past the guards: who asks, and what, narrowed to the controller's noun. */
+export interface Admitted<N extends Asked['noun']> {
+  readonly context: RequestContext;
+  readonly identity: Identity;
+  readonly asked: Extract<Asked, { noun: N }>;
+}
+
+export function admitted<N extends Asked['noun']>(request: IncomingMessage, noun: N): Admitted<N> {
+  const context = admittedContextOf(request);
+  return { context, identity: context.identity, asked: askedOf(context, noun) };
+}
+
+/** Aborts when the client leaves before its answer is whole: nobody waits for the upstream then. */
+export function untilClientLeaves(response: ServerResponse): AbortSignal {
+  const controller = new AbortController();
+  response.once('close', () => {
+    if (!response.writableFinished) controller.abort();
+  });
+  return controller.signal;
+}
+
+/** The repository as the upstream knows it, asked for with the credentials that the reader is entitled to. */
+export function sourceOf(name: NamedRepository, identity: Identity) {
+  return { registry: name.registry, repository: name.repository, as: identity.upstreamAs(name.canonical) };
+}

@@ -1,0 +1,84 @@
+import { Injectable } from '@nestjs/common';
+import { z } from 'zod';
+import type { Registry } from '../config/registry-table';
+import type { Access } from '../oci/access';
+import { OciError, type OciErrorCode } from '../oci/oci-error';
+import { EgressPolicy } from '../upstream/egress-policy';
+import { readBody, UpstreamClient, type Principal } from '../upstream/upstream.client';
+import { refusalOf } from '../upstream/upstream-refusal';
+
+/** A listing of the upstream's, one page of it. */
+export interface Listing {
+  readonly document: unknown;
+  readonly headers: Readonly<Record<string, string>>;
+  /** The query of the next page, if the upstream says that there is one. */
+  readonly next?: URLSearchParams;
+}
+
+export interface ListingRequest {
+  readonly registry: Registry;
+  readonly as: Principal;
+  /** Without a query. */
+  readonly path: string;
+  readonly query: Readonly<Record<string, string>> | URLSearchParams;
+  readonly access: readonly Access[];
+  readonly notFound: OciErrorCode;
+  readonly accept?: string;
+  readonly signal: AbortSignal;
+}
+
+/** 100,000 tags of 128 characters. */
+const MAX_LISTING = 16 * 1024 * 1024;
+const LINK = /^\s*<([^<>\s]{1,4096})>\s*;\s*rel\s*=\s*"?next"?/i;
+
+/** Listings of the upstream: tags, repositories, referrers. Their `Link` is read, checked, and never passed on as it is. */
+@Injectable()
+export class ListingService {
+  constructor(
+    private readonly upstream: UpstreamClient,
+    private readonly egress: EgressPolicy,
+  ) {}
+
+  /** @throws OciError `notFound`, or BAD_UPSTREAM for what is no JSON, is too large, or leads to another host. */
+  async page({ registry, as, path, query, access, notFound, accept, signal }: ListingRequest): Promise<Listing> {
+    const text = new URLSearchParams(query);
+    const response = await this.upstream.request({
+      registry,
+      as,
+      method: 'GET',
+      path: text.size > 0 ? `${path}?${text.toString()}` : path,
+      headers: { Accept: accept ?? 'application/json' },
+      access,
+      signal,
+    });
+    if (response.status !== 200) throw await refusalOf(response, notFound);
+    const body = await readBody(response, MAX_LISTING);
+    const link = LINK.exec(response.headers.link ?? '')?.[1];
+    const next = link === undefined ? undefined : this.egress.ownAddress(registry, new URL(path, registry.url), link).searchParams;
+    return { document: parseJson(body), headers: response.headers, next };
+  }
+}
+
+/** The listing's document, of the shape that is expected. @throws OciError BAD_UPSTREAM. */
+export function shaped<T>(shape: z.ZodType<T>, document: unknown): T {
+  const parsed = shape.safeParse(document);
+  if (!parsed.success) throw unusable();
+  return parsed.data;
+}
+
+/** The `Link` of our own page: the upstream's query, at our address. Distribution-spec 1.1 § Listing tags. */
+export function linkTo(path: string, next: URLSearchParams): string {
+  return `<${path}?${next.toString()}>; rel="next"`;
+}
+
+function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    throw unusable();
+  }
+}
+
+function unusable(): OciError {
+  return new OciError('BAD_UPSTREAM', { message: 'the upstream registry sent a listing that cannot be read' });
+}

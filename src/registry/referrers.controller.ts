@@ -1,0 +1,39 @@
+import { Controller, Get, Req, Res } from '@nestjs/common';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { z } from 'zod';
+import { admitted, sourceOf, untilClientLeaves } from './exchange';
+import { sendJson } from './json-answer';
+import { linkTo, ListingService, shaped } from './listing.service';
+
+const INDEX = 'application/vnd.oci.image.index.v1+json';
+const Referrers = z.looseObject({ schemaVersion: z.literal(2), manifests: z.array(z.looseObject({})) });
+
+/**
+ * `/v2/<name>/referrers/<digest>`. Distribution-spec 1.1 § Listing referrers. A registry without it answers 404, and so
+ * does the gate: clients then look for the `sha256-…` tag themselves, and an empty index of ours would hide signatures.
+ */
+@Controller('internal/referrers')
+export class ReferrersController {
+  constructor(private readonly listings: ListingService) {}
+
+  @Get()
+  async list(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
+    const { identity, asked } = admitted(request, 'referrers');
+    const { name, digest, query } = asked;
+    const { registry, repository, as } = sourceOf(name, identity);
+    const listing = await this.listings.page({
+      registry,
+      as,
+      path: `/v2/${repository}/referrers/${digest}`,
+      query,
+      access: [{ type: 'repository', name: repository, actions: ['pull'] }],
+      notFound: 'NAME_UNKNOWN',
+      accept: INDEX,
+      signal: untilClientLeaves(response),
+    });
+    if (listing.next) response.setHeader('Link', linkTo(`/v2/${name.asked}/referrers/${digest}`, listing.next));
+    const filters = listing.headers['oci-filters-applied'];
+    if (filters !== undefined && /^[\w, -]{1,255}$/.test(filters)) response.setHeader('OCI-Filters-Applied', filters);
+    sendJson(response, shaped(Referrers, listing.document), INDEX);
+  }
+}

@@ -1,0 +1,31 @@
+import { Module } from '@nestjs/common';
+import { CdnModule } from '../cdn/cdn.module';
+import { UpstreamModule } from '../upstream/upstream.module';
+import { BaseController } from './base.controller';
+import { BlobsController } from './blobs.controller';
+import { BodyRelay } from './body-relay';
+import { CatalogController } from './catalog.controller';
+import { ListingService } from './listing.service';
+import { ManifestsController } from './manifests.controller';
+import { OpenUploads } from './open-uploads';
+import { ReferrersController } from './referrers.controller';
+import { TagsController } from './tags.controller';
+import { UploadLocation } from './upload-location';
+import { UploadSessions } from './upload-sessions';
+import { UploadsController } from './uploads.controller';
+
+/** `/v2`: one controller a noun. */
+@Module({
+  imports: [CdnModule, UpstreamModule],
+  controllers: [
+    BaseController,
+    ManifestsController,
+    BlobsController,
+    UploadsController,
+    TagsController,
+    ReferrersController,
+    CatalogController,
+  ],
+  providers: [ListingService, UploadSessions, UploadLocation, OpenUploads, BodyRelay],
+})
+export class RegistryModule {}

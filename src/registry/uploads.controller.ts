@@ -1,0 +1,149 @@
+import { Controller, Delete, Get, Patch, Post, Put, Req, Res } from '@nestjs/common';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Audit } from '../journal/audit';
+import type { Digest } from '../oci/digest';
+import { OciError } from '../oci/oci-error';
+import { discard, type UpstreamResponse } from '../upstream/upstream.client';
+import { refusalOf } from '../upstream/upstream-refusal';
+import { admitted, type Admitted } from './exchange';
+import { OpenUploads } from './open-uploads';
+import { UploadLocation } from './upload-location';
+import { UploadSessions } from './upload-sessions';
+
+/** A request to begin an upload, or one to go on with it. */
+type Pushing = Admitted<'uploads'> | Admitted<'upload'>;
+
+/**
+ * `/v2/<name>/blobs/uploads/` and the sessions below it. Distribution-spec 1.1 § Pushing blobs. The client only ever sees
+ * the gate's own upload addresses; bodies are streamed and never held.
+ */
+@Controller('internal')
+export class UploadsController {
+  constructor(
+    private readonly sessions: UploadSessions,
+    private readonly location: UploadLocation,
+    private readonly open: OpenUploads,
+    private readonly audit: Audit,
+  ) {}
+
+  @Post('uploads')
+  async begin(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
+    const exchange = admitted(request, 'uploads');
+    const { context, identity, asked } = exchange;
+    const { name, digest, mount } = asked;
+    this.open.admit(identity.username ?? '');
+    // Whoever may not read the source, or asks for another registry's, uploads the blob like anybody else.
+    const mountable = mount && mount.from.registry === name.registry && identity.may(mount.from.canonical, 'pull');
+    const begun = await this.sessions.begin(name, identity, mountable ? mount : undefined);
+    if (begun.uploaded) {
+      this.#created(response, name.asked, mount?.digest);
+      return;
+    }
+    if (digest === undefined) {
+      this.#accepted(exchange, response, begun.url, this.location.uuidFrom(begun.uuid), '0-0');
+      return;
+    }
+    // The whole blob is in this request: not every registry takes it so, all take it as the end of an upload.
+    context.wantBody();
+    await this.#finish(exchange, request, response, begun.url, digest);
+  }
+
+  @Patch('upload')
+  async append(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
+    const exchange = admitted(request, 'upload');
+    const { context, identity, asked } = exchange;
+    const at = this.location.open(asked.name, identity, asked.uuid, asked.state);
+    refuseOddRange(request);
+    context.wantBody();
+    const answer = await this.sessions.send(asked.name, identity, request, response, at);
+    if (answer.status !== 202) throw await this.#refusal(answer, identity.username, asked.uuid);
+    await discard(answer);
+    this.#accepted(exchange, response, this.sessions.next(answer, asked.name, at), asked.uuid, rangeOf(answer));
+  }
+
+  @Put('upload')
+  async end(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
+    const exchange = admitted(request, 'upload');
+    const { context, identity, asked } = exchange;
+    const at = this.location.open(asked.name, identity, asked.uuid, asked.state);
+    if (!asked.digest) throw new OciError('DIGEST_INVALID', { message: 'the last request of an upload names the digest: ?digest=' });
+    refuseOddRange(request);
+    context.wantBody();
+    await this.#finish(exchange, request, response, at, asked.digest);
+    this.open.end(identity.username ?? '', asked.uuid);
+  }
+
+  @Get('upload')
+  async state(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
+    const exchange = admitted(request, 'upload');
+    const { identity, asked } = exchange;
+    const at = this.location.open(asked.name, identity, asked.uuid, asked.state);
+    const answer = await this.sessions.ask('GET', asked.name, identity, at);
+    if (answer.status !== 204) throw await this.#refusal(answer, identity.username, asked.uuid);
+    await discard(answer);
+    this.#accepted(exchange, response, this.sessions.next(answer, asked.name, at), asked.uuid, rangeOf(answer), 204);
+  }
+
+  @Delete('upload')
+  async cancel(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
+    const { identity, asked } = admitted(request, 'upload');
+    const at = this.location.open(asked.name, identity, asked.uuid, asked.state);
+    const answer = await this.sessions.ask('DELETE', asked.name, identity, at);
+    if (answer.status !== 204 && answer.status !== 202) throw await this.#refusal(answer, identity.username, asked.uuid);
+    await discard(answer);
+    this.open.end(identity.username ?? '', asked.uuid);
+    response.writeHead(204).end();
+  }
+
+  async #finish({ context, identity, asked }: Pushing, request: IncomingMessage, response: ServerResponse, at: URL, digest: Digest) {
+    const { name } = asked;
+    const answer = await this.sessions.send(name, identity, request, response, withDigest(at, digest));
+    if (answer.status !== 201 && answer.status !== 204) throw await refusalOf(answer, 'BLOB_UPLOAD_UNKNOWN');
+    await discard(answer);
+    const target = `${name.canonical}@${digest}`;
+    this.audit.write({ event: 'push', actor: identity.username, target, address: context.address, request: context.id });
+    this.#created(response, name.asked, digest);
+  }
+
+  #created(response: ServerResponse, asked: string, digest: Digest | undefined): void {
+    const headers = { Location: `/v2/${asked}/blobs/${digest}`, 'Docker-Content-Digest': digest, 'Content-Length': 0 };
+    response.writeHead(201, headers).end();
+  }
+
+  #accepted({ identity, asked }: Pushing, response: ServerResponse, next: URL, uuid: string, range: string, status = 202): void {
+    const { name } = asked;
+    this.open.touch(identity.username ?? '', uuid);
+    response.writeHead(status, {
+      Location: this.location.seal(name, identity, uuid, next),
+      'Docker-Upload-UUID': uuid,
+      Range: range,
+      ...(status === 204 ? {} : { 'Content-Length': 0 }),
+    });
+    response.end();
+  }
+
+  /** An upload that the upstream knows no more counts no more. */
+  async #refusal(answer: UpstreamResponse, account: string | undefined, uuid: string): Promise<OciError> {
+    if (answer.status === 404) this.open.end(account ?? '', uuid);
+    return refusalOf(answer, 'BLOB_UPLOAD_UNKNOWN');
+  }
+}
+
+/** By concatenation: the address may be signed, and a URL parser's setter would spell it anew. */
+function withDigest(at: URL, digest: Digest): URL {
+  return new URL(`${at.href}${at.search === '' ? '?' : '&'}digest=${encodeURIComponent(digest)}`);
+}
+
+/** How much the upstream has, `0-<last byte>`, without a unit, as distribution and its clients speak it. */
+function rangeOf({ headers }: UpstreamResponse): string {
+  const range = /^(?:bytes=)?(0-\d{1,19})$/.exec(headers.range ?? '');
+  return range?.[1] ?? '0-0';
+}
+
+/** `Content-Range: <first>-<last>` without a unit, or none at all. */
+function refuseOddRange(request: IncomingMessage): void {
+  const range = request.headers['content-range'];
+  if (range !== undefined && !/^\d{1,19}-\d{1,19}$/.test(range)) {
+    throw new OciError('RANGE_INVALID', { message: 'Content-Range is <first>-<last>, without a unit' });
+  }
+}

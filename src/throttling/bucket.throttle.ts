@@ -1,0 +1,76 @@
+/** What the throttles of addresses and of accounts share: one bucket a client, one token a request, whatever its route. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Injectable, type ExecutionContext } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import {
+  InjectThrottlerOptions,
+  InjectThrottlerStorage,
+  ThrottlerGuard,
+  ThrottlerStorage,
+  type ThrottlerModuleOptions,
+  type ThrottlerRequest,
+} from '@nestjs/throttler';
+import type { RequestContext } from '../edge/request-context';
+import { OciError } from '../oci/oci-error';
+import { parsedContextOf } from './client-key';
+import { TokenQueue, type Bucket } from './token-queue';
+
+@Injectable()
+export abstract class BucketThrottle extends ThrottlerGuard {
+  constructor(
+    @InjectThrottlerOptions() options: ThrottlerModuleOptions,
+    @InjectThrottlerStorage() storage: ThrottlerStorage,
+    reflector: Reflector,
+    private readonly queue: TokenQueue,
+  ) {
+    super(options, storage, reflector);
+  }
+
+  /** Whose bucket it is: `address` or `account`. */
+  protected abstract readonly throttle: string;
+  /** How many times the rate that is set. */
+  protected abstract readonly share: number;
+
+  /** The client within the throttle; undefined when this request is not counted. */
+  protected abstract clientOf(context: RequestContext): string | undefined;
+
+  /** Whether the request may wait for a token; one 429 on a blob ends a docker pull. */
+  protected abstract mayWait(context: RequestContext): boolean;
+
+  protected override async shouldSkip(context: ExecutionContext): Promise<boolean> {
+    return this.clientOf(parsedContextOf(context)) === undefined;
+  }
+
+  protected override async handleRequest(props: ThrottlerRequest): Promise<boolean> {
+    const context = parsedContextOf(props.context);
+    const bucket: Bucket = {
+      key: `${this.throttle}:${this.clientOf(context)}`,
+      limit: props.limit * this.share,
+      ttl: props.ttl,
+      name: this.throttle,
+    };
+    const retryAfter = await this.#take(bucket);
+    if (retryAfter === 0) return true;
+    const response = props.context.switchToHttp().getResponse<ServerResponse<IncomingMessage>>();
+    if (this.mayWait(context) && (await this.queue.wait(bucket, response))) return true;
+    throw new OciError('TOOMANYREQUESTS', {
+      message: `too many requests from this ${this.throttle}, try again in ${retryAfter} s; the operator may raise RATE_LIMIT and RATE_BURST`,
+      headers: { 'Retry-After': String(retryAfter) },
+    });
+  }
+
+  /** @returns 0 when a token was taken, else the seconds until one can be. Those who wait already come first. */
+  async #take(bucket: Bucket): Promise<number> {
+    const { key, ttl, limit, name } = bucket;
+    const waiting = this.queue.length(bucket);
+    if (waiting > 0) return Math.max(1, Math.ceil((waiting * ttl) / limit / 1000));
+    const { isBlocked, timeToBlockExpire } = await this.storageService.increment(
+      key,
+      ttl,
+      limit,
+      ttl,
+      name,
+    );
+    return isBlocked ? timeToBlockExpire : 0;
+  }
+}

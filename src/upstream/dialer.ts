@@ -1,0 +1,203 @@
+/**
+ * Opens connections to upstreams: the one place where the gate connects outwards, so that the outgoing proxy, the check of
+ * addresses and the time limit hold for every request, whichever HTTP client makes it.
+ */
+import { Inject, Injectable } from '@nestjs/common';
+import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
+import tls from 'node:tls';
+import { Settings } from '../config/settings';
+import { bareHost } from './address-reach';
+import { EgressPolicy, ForbiddenAddressError, type Trust } from './egress-policy';
+import { proxyAuthorization, proxyFor } from './outgoing-proxy';
+
+/** Why a connection could not be opened. */
+export type DialFault = 'unreachable' | 'timeout' | 'tls' | 'proxy' | 'forbidden';
+
+export class DialError extends Error {
+  constructor(
+    readonly fault: DialFault,
+    message: string,
+    cause?: unknown,
+  ) {
+    super(message, { cause });
+    this.name = 'DialError';
+  }
+}
+
+/** One connection being opened: its limit in time, and the socket to drop when it fails. */
+interface Attempt {
+  readonly signal: AbortSignal;
+  socket?: net.Socket;
+}
+
+const TCP_KEEP_ALIVE = 60_000;
+
+@Injectable()
+export class Dialer {
+  constructor(
+    @Inject(Settings) private readonly settings: Settings,
+    private readonly policy: EgressPolicy,
+  ) {}
+
+  /** The outgoing proxy for requests to that origin. */
+  proxyFor(origin: URL): URL | undefined {
+    return proxyFor(origin, this.settings.outgoingProxy);
+  }
+
+  /**
+   * A connection on which requests to the origin can be sent: TCP, through the proxy's tunnel where one is set, and TLS
+   * for https. For http behind a proxy it is a connection to the proxy, which takes requests in absolute form.
+   * All of it within the connect timeout.
+   * @throws DialError
+   */
+  async dial(origin: URL, trust: Trust): Promise<net.Socket> {
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(), this.settings.upstream.connectTimeout);
+    const attempt: Attempt = { signal: limit.signal };
+    try {
+      return await this.#open(origin, trust, attempt);
+    } catch (error) {
+      attempt.socket?.destroy();
+      if (limit.signal.aborted)
+        throw new DialError('timeout', 'no connection within the connect timeout', error);
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #open(origin: URL, trust: Trust, attempt: Attempt): Promise<net.Socket> {
+    const proxy = this.proxyFor(origin);
+    if (!proxy) return this.#direct(origin, trust, attempt);
+    // Only the literal address can be checked here: names are looked up by the proxy, never by the gate.
+    this.#checkLiteral(origin, trust);
+    await this.#reachProxy(proxy, attempt);
+    if (origin.protocol === 'http:') return socketOf(attempt);
+    await tunnel(origin, proxy, attempt);
+    return secure(origin, attempt, 'tls');
+  }
+
+  async #direct(origin: URL, trust: Trust, attempt: Attempt): Promise<net.Socket> {
+    this.#checkLiteral(origin, trust);
+    const tcp = await connect(origin, attempt, this.policy.lookup(trust)).catch(
+      (error: unknown) => {
+        throw connectFault(error, 'unreachable');
+      },
+    );
+    const address = tcp.remoteAddress;
+    const socket = origin.protocol === 'https:' ? await secure(origin, attempt, 'tls') : tcp;
+    if (trust === 'own' && address !== undefined) this.policy.observe(origin.hostname, address);
+    return socket;
+  }
+
+  /** net.connect looks no literal address up, so the look-up's check would miss it. */
+  #checkLiteral(origin: URL, trust: Trust): void {
+    const host = bareHost(origin.hostname);
+    if (net.isIP(host) !== 0 && !this.policy.admits(trust, host))
+      throw connectFault(new ForbiddenAddressError(host), 'forbidden');
+  }
+
+  async #reachProxy(proxy: URL, attempt: Attempt): Promise<void> {
+    await connect(proxy, attempt).catch((error: unknown) => {
+      throw new DialError('proxy', 'the outgoing proxy cannot be reached', error);
+    });
+    if (proxy.protocol === 'https:') await secure(proxy, attempt, 'proxy');
+  }
+}
+
+async function connect(
+  to: URL,
+  attempt: Attempt,
+  lookup?: net.LookupFunction,
+): Promise<net.Socket> {
+  const socket = net.connect({
+    host: bareHost(to.hostname),
+    port: portOf(to),
+    lookup,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: TCP_KEEP_ALIVE,
+    autoSelectFamily: true,
+  });
+  hold(attempt, socket);
+  await once(socket, 'connect', { signal: attempt.signal });
+  return socket;
+}
+
+/** Asks the proxy for a tunnel to the origin. RFC 9110 § 9.3.6. */
+async function tunnel(origin: URL, proxy: URL, attempt: Attempt): Promise<void> {
+  const authority = `${origin.hostname}:${portOf(origin)}`;
+  const authorization = proxyAuthorization(proxy);
+  const request = http.request({
+    method: 'CONNECT',
+    path: authority,
+    headers: {
+      host: authority,
+      connection: 'keep-alive',
+      ...(authorization === undefined ? {} : { 'proxy-authorization': authorization }),
+    },
+    createConnection: () => socketOf(attempt),
+  });
+  request.on('error', () => undefined);
+  request.end();
+  const answered = once(request, 'connect', { signal: attempt.signal }) as Promise<
+    [http.IncomingMessage, net.Socket, Buffer]
+  >;
+  const [{ statusCode = 0 }, socket, head] = await answered.catch((error: unknown) => {
+    throw new DialError('proxy', 'the outgoing proxy ended the connection', error);
+  });
+  if (statusCode === 407)
+    throw new DialError(
+      'proxy',
+      'the outgoing proxy does not accept the credentials in its URL (407)',
+    );
+  if (statusCode < 200 || statusCode > 299)
+    throw new DialError('proxy', `the outgoing proxy refused a tunnel (${statusCode})`);
+  if (head.length > 0) socket.unshift(head);
+}
+
+/** TLS over the attempt's socket, the certificate verified against the host's name. */
+async function secure(to: URL, attempt: Attempt, fault: 'tls' | 'proxy'): Promise<net.Socket> {
+  const host = bareHost(to.hostname);
+  const socket = tls.connect({
+    socket: socketOf(attempt),
+    host,
+    // Server names are names: RFC 6066 § 3 has none for addresses.
+    servername: net.isIP(host) === 0 ? host : '',
+    ALPNProtocols: ['http/1.1'],
+  });
+  hold(attempt, socket);
+  await once(socket, 'secureConnect', { signal: attempt.signal }).catch((error: unknown) => {
+    // A peer that goes away in the middle of the handshake is away, not mistrusted.
+    const gone = (error as NodeJS.ErrnoException).code === 'ECONNRESET';
+    throw new DialError(
+      gone && fault === 'tls' ? 'unreachable' : fault,
+      'no TLS connection could be made',
+      error,
+    );
+  });
+  return socket;
+}
+
+/** Errors after the failure has been told have nobody left to tell. */
+function hold(attempt: Attempt, socket: net.Socket): void {
+  socket.on('error', () => undefined);
+  attempt.socket = socket;
+}
+
+function socketOf({ socket }: Attempt): net.Socket {
+  if (!socket) throw new Error('nothing has been connected yet');
+  return socket;
+}
+
+function connectFault(error: unknown, fault: DialFault): DialError {
+  if (error instanceof ForbiddenAddressError)
+    return new DialError('forbidden', error.message, error);
+  return new DialError(fault, 'no connection could be made', error);
+}
+
+function portOf(url: URL): number {
+  return Number(url.port || (url.protocol === 'https:' ? 443 : 80));
+}

@@ -1,0 +1,91 @@
+/** Redirects of content to where it lies. Distribution-spec 1.1 § Pulling blobs; RFC 9110 § 15.4. */
+import { Inject, Injectable } from '@nestjs/common';
+import type { Registry } from '../config/registry-table';
+import { Log } from '../journal/log';
+import { OciError } from '../oci/oci-error';
+import { EgressPolicy } from './egress-policy';
+import { type Exchange, Transport } from './transport';
+import { discard, type UpstreamResponse } from './upstream-response';
+
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+const MAX_HOPS = 5;
+
+/** What another host needs to know. Everything else, the credentials first of all, stays with the registry. */
+const CARRIED = ['accept', 'range', 'if-range', 'user-agent'];
+
+/** What another host may answer in the registry's name: content, its absence, and a range that is not there. */
+const PASSED = new Set([200, 206, 304, 404, 416]);
+
+@Injectable()
+export class Redirects {
+  constructor(
+    private readonly transport: Transport,
+    private readonly policy: EgressPolicy,
+    @Inject(Log) private readonly log: Log,
+  ) {}
+
+  /**
+   * The answer at the end of the redirects that the response begins; the response itself when it is none.
+   * Another origin's 404 is passed on: the content is not where the registry keeps it, as any client that followed by
+   * itself would see. Its other refusals, 401 above all, are not the registry's word and never reach a client.
+   * @param exchange the request that was answered.
+   * @throws OciError BAD_UPSTREAM for a redirect that may not be followed, a loop, more than 5, or one that answers a
+   *   request with a body.
+   */
+  async follow(
+    registry: Registry,
+    exchange: Exchange,
+    response: UpstreamResponse,
+  ): Promise<UpstreamResponse> {
+    const seen = new Set<string>();
+    let at = exchange;
+    let answer = response;
+    while (REDIRECTS.has(answer.status)) {
+      await discard(answer);
+      const from = new URL(`${at.origin.origin}${at.path}`);
+      seen.add(from.href);
+      const to = this.#target(registry, from, at, answer.headers['location']);
+      if (seen.has(to.href) || seen.size > MAX_HOPS)
+        throw this.#refused(registry, to, 'redirects without end');
+      at = this.#next(registry, at, to);
+      answer = await this.transport.send(at);
+    }
+    if (at.origin.origin === registry.url.origin || PASSED.has(answer.status)) return answer;
+    await discard(answer);
+    throw this.#refused(
+      registry,
+      at.origin,
+      `sent the gate to a host that answered ${answer.status}`,
+    );
+  }
+
+  #target(registry: Registry, from: URL, { method }: Exchange, location: string | undefined): URL {
+    if (method !== 'GET' && method !== 'HEAD')
+      throw this.#refused(registry, undefined, `answered a ${method} with a redirect`);
+    const to =
+      location !== undefined && URL.canParse(location, from.href) ? new URL(location, from) : undefined;
+    if (!to) throw this.#refused(registry, undefined, 'redirects to nowhere');
+    to.hash = '';
+    if (!this.policy.allowsRedirect(registry, from, to))
+      throw this.#refused(registry, to, 'redirects to where it may not send the gate');
+    return to;
+  }
+
+  #next(registry: Registry, at: Exchange, to: URL): Exchange {
+    // Once away, credentials are not picked up again, even where the way leads back.
+    const home = to.origin === registry.url.origin && at.origin.origin === registry.url.origin;
+    const carried = Object.entries(at.headers).filter(([name]) => home || CARRIED.includes(name));
+    return {
+      ...at,
+      origin: new URL(to.origin),
+      path: `${to.pathname}${to.search}`,
+      trust: this.policy.trustOf(registry, to, registry.redirectHosts),
+      headers: Object.fromEntries(carried),
+    };
+  }
+
+  #refused(registry: Registry, to: URL | undefined, what: string): OciError {
+    this.log.warn({ upstream: registry.name, host: to?.host }, `${registry.name} ${what}`);
+    return new OciError('BAD_UPSTREAM', { message: `${registry.name} ${what}` });
+  }
+}

@@ -1,0 +1,168 @@
+/** One HTTP exchange with an upstream: no redirects, no login, but every limit, one retry, and failures told apart. */
+import { Inject, Injectable } from '@nestjs/common';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Agent } from 'undici';
+import { Settings } from '../config/settings';
+import { Log } from '../journal/log';
+import { OciError } from '../oci/oci-error';
+import { Dialer } from './dialer';
+import type { Trust } from './egress-policy';
+import { proxyAuthorization } from './outgoing-proxy';
+import { retryAfterSeconds } from './retry-after';
+import { isCutOff, upstreamFailure } from './upstream-failure';
+import { discard, plainHeaders, type UpstreamResponse } from './upstream-response';
+
+export type Method = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
+
+export interface Exchange {
+  /** The registry's name, for the log and for errors. */
+  readonly registry: string;
+  readonly origin: URL;
+  /** Path and query, byte for byte as they shall be sent. */
+  readonly path: string;
+  readonly trust: Trust;
+  readonly method: Method;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: Buffer;
+  readonly signal?: AbortSignal;
+}
+
+/** Long enough for a restarting upstream's next worker, too short for a client to notice. */
+const RETRY_PAUSE = 200;
+
+/** Visible ASCII: what else there is would be a second header, or a second request. */
+const PATH = /^\/(?:[\x21-\x7e]*)$/;
+
+@Injectable()
+export class Transport {
+  readonly #agents = new Map<string, Agent>();
+
+  constructor(
+    @Inject(Settings) private readonly settings: Settings,
+    @Inject(Log) private readonly log: Log,
+    private readonly dialer: Dialer,
+  ) {}
+
+  /**
+   * Sends a request and gives the answer. A 5xx and a connection that ends before it answers are tried once more for GET
+   * and HEAD.
+   * @throws OciError TOOMANYREQUESTS with Retry-After on 429; BAD_UPSTREAM on 5xx; UNAVAILABLE, UPSTREAM_TIMEOUT
+   */
+  async send(exchange: Exchange): Promise<UpstreamResponse> {
+    const repeatable = exchange.method === 'GET' || exchange.method === 'HEAD';
+    const response = await this.#attempt(exchange).catch((error: unknown) => {
+      if (repeatable && isCutOff(error)) return undefined;
+      throw upstreamFailure(error, exchange.registry);
+    });
+    if (response && !(repeatable && response.status >= 500)) return judged(response, exchange);
+    if (response) await discard(response);
+    await pause(RETRY_PAUSE, undefined, { signal: exchange.signal });
+    const second = await this.#attempt(exchange).catch((error: unknown) => {
+      throw upstreamFailure(error, exchange.registry);
+    });
+    return judged(second, exchange);
+  }
+
+  /** Ends all connections at once. */
+  async close(): Promise<void> {
+    const agents = [...this.#agents.values()];
+    this.#agents.clear();
+    await Promise.all(agents.map((agent) => agent.destroy()));
+  }
+
+  async #attempt(exchange: Exchange): Promise<UpstreamResponse> {
+    const { origin, method, body, signal } = exchange;
+    const started = performance.now();
+    const { path, headers } = this.#addressed(exchange);
+    const answer = await this.#agentFor(exchange).request({
+      origin: origin.origin,
+      path,
+      method,
+      headers,
+      body,
+      signal,
+    });
+    answer.body.on('error', () => undefined);
+    this.log.debug(
+      {
+        upstream: exchange.registry,
+        method,
+        host: origin.host,
+        // The path of a foreign host may itself be a secret.
+        path: exchange.trust === 'own' ? exchange.path.split('?', 1)[0] : undefined,
+        status: answer.statusCode,
+        ms: Math.round(performance.now() - started),
+      },
+      'asked upstream',
+    );
+    return { status: answer.statusCode, headers: plainHeaders(answer.headers), body: answer.body };
+  }
+
+  /** Behind a proxy, http goes in absolute form (RFC 9112 § 3.2.2), and the proxy's credentials go with the request. */
+  #addressed({ origin, path, headers, body }: Exchange): {
+    path: string;
+    headers: Record<string, string>;
+  } {
+    if (!PATH.test(path)) throw new Error('an upstream path holds what a request line cannot');
+    const sent: Record<string, string> = {
+      'user-agent': 'tidegate',
+      ...headers,
+      'accept-encoding': 'identity',
+    };
+    if (body) sent['content-length'] = String(body.length);
+    const proxy = origin.protocol === 'http:' ? this.dialer.proxyFor(origin) : undefined;
+    if (!proxy) return { path, headers: sent };
+    const authorization = proxyAuthorization(proxy);
+    if (authorization !== undefined) sent['proxy-authorization'] = authorization;
+    return { path: `${origin.origin}${path}`, headers: sent };
+  }
+
+  /**
+   * Connections are shared among requests of one trust alone: one that was made to a host of the operator's own must not
+   * serve a registry that may not send the gate there. Requests that may not be repeated get connections of their own:
+   * a kept one may be closed by the upstream just then, and nobody could tell whether the request was heard.
+   */
+  #agentFor({ trust, method }: Exchange): Agent {
+    const reused = method === 'GET' || method === 'HEAD';
+    const key = `${trust} ${reused}`;
+    const known = this.#agents.get(key);
+    if (known) return known;
+    const agent = new Agent({
+      allowH2: false,
+      pipelining: reused ? 1 : 0,
+      headersTimeout: this.settings.upstream.headerTimeout,
+      bodyTimeout: this.settings.upstream.idleTimeout,
+      connect: ({ protocol, host, hostname }, callback) => {
+        this.dialer.dial(new URL(`${protocol}//${host ?? hostname}`), trust).then(
+          (socket) => callback(null, socket),
+          (error: unknown) => callback(error as Error, null),
+        );
+      },
+    });
+    this.#agents.set(key, agent);
+    return agent;
+  }
+}
+
+async function judged(
+  response: UpstreamResponse,
+  { registry, origin }: Exchange,
+): Promise<UpstreamResponse> {
+  const { status, headers } = response;
+  if (status < 500 && status !== 429 && status !== 407) return response;
+  await discard(response);
+  if (status === 429) throw tooManyRequests(registry, headers['retry-after']);
+  if (status === 407 && origin.protocol === 'http:') {
+    throw new OciError('UNAVAILABLE', {
+      message: `${registry} cannot be reached: the outgoing proxy does not accept the credentials in its URL (407)`,
+    });
+  }
+  throw new OciError('BAD_UPSTREAM', { message: `${registry} answered with an error (${status})` });
+}
+
+function tooManyRequests(registry: string, retryAfter: string | undefined): OciError {
+  return new OciError('TOOMANYREQUESTS', {
+    message: `${registry} asks the gate to wait before it sends more requests`,
+    headers: { 'Retry-After': String(retryAfterSeconds(retryAfter)) },
+  });
+}

@@ -1,0 +1,358 @@
+import { text } from 'node:stream/consumers';
+import {
+  answer,
+  challenge,
+  FaultServer,
+  huge,
+  json,
+  reset,
+  resetAfter,
+  stall,
+  stallAfter,
+  tooManyRequests,
+  truncate,
+  truncateChunked,
+} from '../../test/support/fault-server';
+import { registryAt, upstreamFixture, type UpstreamFixture, type UpstreamLimits } from '../../test/support/upstream-fixture';
+import type { Registry } from '../config/registry-table';
+import { discard, readBody, type UpstreamRequest } from './upstream.client';
+
+const PULL = [{ type: 'repository', name: 'team/app', actions: ['pull'] }];
+const PATH = '/v2/team/app/manifests/1?n=%7e';
+const credentials = { username: 'robot', password: 'pässword' };
+const BASIC = `Basic ${Buffer.from('robot:pässword').toString('base64')}`;
+
+let upstream: FaultServer;
+let registry: Registry;
+const fixtures: UpstreamFixture[] = [];
+
+function fixture(limits?: UpstreamLimits): UpstreamFixture {
+  const made = upstreamFixture(limits);
+  fixtures.push(made);
+  return made;
+}
+
+function get(more: Partial<UpstreamRequest> = {}): UpstreamRequest {
+  return { registry, as: 'anonymous', method: 'GET', path: PATH, access: PULL, ...more };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + 5_000;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error('what was waited for did not come');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+beforeEach(async () => {
+  upstream = await FaultServer.start();
+  registry = registryAt(upstream.url, { name: 'reg.example', credentials });
+});
+
+afterEach(async () => {
+  await Promise.all(fixtures.splice(0).map(({ client }) => client.close()));
+  await upstream.close();
+});
+
+describe('a request', () => {
+  it('is sent to the letter, and its answer given as it is', async () => {
+    upstream.queue(answer(206, 'body', { 'X-Two': ['a', 'b'], 'set-cookie': 'id=1', 'content-encoding': 'x-odd' }));
+
+    const response = await fixture().client.request(get({ headers: { Range: 'bytes=0-3', Accept: 'a/b' } }));
+
+    expect(response).toMatchObject({ status: 206, headers: { 'x-two': 'a, b', 'content-encoding': 'x-odd' } });
+    expect(response.headers).not.toHaveProperty('set-cookie');
+    expect(await text(response.body)).toBe('body');
+    expect(upstream.requests).toMatchObject([
+      { method: 'GET', url: PATH, headers: { range: 'bytes=0-3', accept: 'a/b', 'accept-encoding': 'identity', host: upstream.host } },
+    ]);
+  });
+
+  it('carries its body, and none of the credentials that a caller may have left among the headers', async () => {
+    upstream.queue(answer(201));
+
+    const headers = { 'Content-Type': 'a/b', Authorization: 'Bearer x', Cookie: 'a=b', 'Proxy-Authorization': 'x', 'Transfer-Encoding': 'chunked' };
+    const response = await fixture().client.request(get({ method: 'PUT', headers, body: Buffer.from('manifest') }));
+
+    expect(response.status).toBe(201);
+    expect(upstream.foreignCredentials()).toEqual([]);
+    expect(upstream.requests[0]).toMatchObject({ received: 8, headers: { 'content-type': 'a/b', 'content-length': '8' } });
+  });
+
+  it.each([200, 204, 304, 400, 404, 405, 416])('gives back %d', async (status) => {
+    upstream.queue(answer(status));
+
+    expect(await fixture().client.request(get())).toMatchObject({ status });
+  });
+
+  it('has an empty body and the length for HEAD', async () => {
+    upstream.queue(answer(200, '', { 'content-length': 12345 }));
+
+    const response = await fixture().client.request(get({ method: 'HEAD' }));
+
+    expect([response.headers['content-length'], await text(response.body)]).toEqual(['12345', '']);
+  });
+
+  it('refuses a path that would be more than a path', async () => {
+    await expect(fixture().client.request(get({ path: '/v2/ HTTP/1.1\r\nX: y' }))).rejects.toThrow('request line');
+    expect(upstream.accepted).toBe(0);
+  });
+
+  it('never uses a kept connection for what cannot be repeated', async () => {
+    upstream.handler = answer(202);
+    const { client } = fixture();
+    for (const method of ['GET', 'GET', 'POST', 'POST'] as const) await discard(await client.request(get({ method })));
+
+    expect(new Set(upstream.requests.map(({ port }) => port)).size).toBe(3);
+  });
+});
+
+describe('login by Basic', () => {
+  it('shows the configured credentials when asked, and at once from then on', async () => {
+    upstream.handler = (request, response, seen) =>
+      (request.headers.authorization === BASIC ? answer(200, 'ok') : challenge('Basic realm="r"'))(request, response, seen);
+    const { client } = fixture();
+
+    for (const _ of [1, 2]) expect(await client.request(get({ as: 'configured' }))).toMatchObject({ status: 200 });
+
+    expect(upstream.requests.map(({ headers }) => headers.authorization)).toEqual([undefined, BASIC, BASIC]);
+  });
+
+  it('does not show them for an anonymous reader', async () => {
+    upstream.handler = challenge('Basic realm="r"');
+
+    await expect(fixture().client.request(get())).rejects.toMatchObject({ code: 'DENIED' });
+    expect(upstream.foreignCredentials()).toEqual([]);
+  });
+
+  it('is DENIED when they are refused, and says so in the log without the password', async () => {
+    upstream.handler = challenge('Basic realm="r"');
+    const { client, logged } = fixture();
+
+    await expect(client.request(get({ as: 'configured' }))).rejects.toMatchObject({
+      code: 'DENIED',
+      message: "team/app does not exist at reg.example, or the gate's credentials may not see it",
+    });
+    await expect(client.request(get({ as: 'configured' }))).rejects.toMatchObject({ code: 'DENIED' });
+
+    expect(logged.join('')).toContain("own credentials for reg.example were refused");
+    expect(logged.join('')).not.toMatch(/pässword|Basic /);
+  });
+
+  it('is BAD_UPSTREAM when the registry asks for what is not known', async () => {
+    upstream.handler = challenge('Negotiate');
+
+    await expect(fixture().client.request(get({ as: 'configured' }))).rejects.toMatchObject({ code: 'BAD_UPSTREAM' });
+  });
+});
+
+describe('refusals and failures', () => {
+  it('turns 403 into DENIED', async () => {
+    upstream.queue(answer(403));
+
+    await expect(fixture().client.request(get())).rejects.toMatchObject({ code: 'DENIED' });
+  });
+
+  it.each([
+    ['17', '17'],
+    [undefined, '60'],
+    ['never\t', '60'],
+  ])('turns 429 with Retry-After %j into TOOMANYREQUESTS after %s s', async (given, expected) => {
+    upstream.queue(tooManyRequests(given));
+
+    await expect(fixture().client.request(get())).rejects.toMatchObject({ code: 'TOOMANYREQUESTS', headers: { 'Retry-After': expected } });
+  });
+
+  it.each([500, 502, 503])('F9: tries GET and HEAD once more after %d', async (status) => {
+    const { client } = fixture();
+    for (const method of ['GET', 'HEAD'] as const) {
+      upstream.queue(answer(status, method === 'GET' ? 'sorry' : ''), answer(200));
+
+      expect(await client.request(get({ method }))).toMatchObject({ status: 200 });
+    }
+    expect(upstream.requests).toHaveLength(4);
+  });
+
+  it.each([500, 502, 503])('F9: is BAD_UPSTREAM after two times %d', async (status) => {
+    upstream.handler = answer(status);
+
+    await expect(fixture().client.request(get())).rejects.toMatchObject({ code: 'BAD_UPSTREAM', status: 502 });
+    expect(upstream.requests).toHaveLength(2);
+  });
+
+  it.each(['PUT', 'POST', 'DELETE'] as const)('does not repeat a %s', async (method) => {
+    upstream.queue(answer(500), reset());
+    const { client } = fixture();
+
+    await expect(client.request(get({ method }))).rejects.toMatchObject({ code: 'BAD_UPSTREAM' });
+    await expect(client.request(get({ method }))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(upstream.requests).toHaveLength(2);
+  });
+
+  it('F9: tries once more after a reset, then is UNAVAILABLE', async () => {
+    const { client } = fixture();
+    upstream.queue(reset(), answer(200), reset(), reset());
+
+    expect(await client.request(get())).toMatchObject({ status: 200 });
+    await expect(client.request(get())).rejects.toMatchObject({ code: 'UNAVAILABLE', status: 503 });
+  });
+
+  it('is UNAVAILABLE when nobody listens, and names the registry but no address', async () => {
+    await upstream.close();
+
+    const refused = fixture().client.request(get());
+
+    await expect(refused).rejects.toMatchObject({ code: 'UNAVAILABLE', message: 'reg.example cannot be reached' });
+  });
+
+  it('is UNAVAILABLE when the name does not exist', async () => {
+    const away = registryAt('http://registry.invalid', { name: 'away' });
+
+    await expect(fixture().client.request(get({ registry: away }))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  it('F2: is UPSTREAM_TIMEOUT after the header timeout, while another registry answers', async () => {
+    upstream.handler = stall();
+    const other = await FaultServer.start({ handler: answer(200) });
+    const { client } = fixture({ headerTimeout: 300 });
+
+    const silent = client.request(get());
+    silent.catch(() => undefined);
+
+    expect(await client.request(get({ registry: registryAt(other.url) }))).toMatchObject({ status: 200 });
+    await expect(silent).rejects.toMatchObject({ code: 'UPSTREAM_TIMEOUT', status: 504 });
+    await other.close();
+  });
+
+  it('is UNAVAILABLE when TLS is spoken to what does not know it, and within the connect timeout', async () => {
+    upstream.handler = stall();
+    const silent = registryAt(`https://${upstream.host}`, { name: 'tls' });
+
+    await expect(fixture({ connectTimeout: 200 }).client.request(get({ registry: silent }))).rejects.toMatchObject({
+      code: expect.stringMatching(/^(?:UNAVAILABLE|BAD_UPSTREAM)$/),
+    });
+  });
+
+  it('is BAD_UPSTREAM when the answer is not HTTP', async () => {
+    upstream.handler = ({ socket }) => void socket.end('SSH-2.0-OpenSSH_9\r\n\r\n');
+
+    await expect(fixture().client.request(get())).rejects.toMatchObject({ code: 'BAD_UPSTREAM' });
+  });
+});
+
+describe('bodies', () => {
+  const BODY = Buffer.alloc(200_000, 'x');
+
+  it.each([
+    ['reset', resetAfter(BODY, 1000)],
+    ['cut short', truncate(BODY, 1000)],
+    ['cut short in chunks', truncateChunked(BODY, 1000)],
+    ['stalled', stallAfter(BODY, 1000)],
+  ])('fail when they are %s', async (_how, behaviour) => {
+    upstream.queue(behaviour);
+    const response = await fixture({ idleTimeout: 300 }).client.request(get());
+
+    await expect(text(response.body)).rejects.toThrow();
+  });
+
+  it('end their connection when they are destroyed, and bother nobody', async () => {
+    upstream.queue(huge(1e9));
+    const { body } = await fixture().client.request(get());
+
+    body.destroy();
+
+    await until(() => upstream.open === 0);
+  });
+
+  it('end their connection when the signal says so, before and after the headers', async () => {
+    const { client } = fixture();
+    const controllers = [new AbortController(), new AbortController()] as const;
+    upstream.queue(stall());
+    const waiting = client.request(get({ signal: controllers[0].signal }));
+    waiting.catch(() => undefined);
+    await until(() => upstream.requests.length === 1);
+    upstream.queue(huge(1e9));
+    const reading = await client.request(get({ signal: controllers[1].signal }));
+    const read = text(reading.body);
+    read.catch(() => undefined);
+
+    for (const controller of controllers) controller.abort();
+
+    await expect(waiting).rejects.toMatchObject({ name: 'AbortError' });
+    await expect(read).rejects.toThrow();
+    await until(() => upstream.open === 0);
+    await expect(client.request(get({ signal: controllers[0].signal }))).rejects.toMatchObject({ name: 'AbortError' });
+  });
+
+  it('wait for a slow reader without reading ahead', async () => {
+    let sent = 0;
+    upstream.queue((request, response) => {
+      const write = response.write.bind(response) as (chunk: Buffer) => boolean;
+      response.write = ((chunk: Buffer) => ((sent += chunk.length), write(chunk))) as typeof response.write;
+      return huge(64 * 1024 * 1024)(request, response, upstream.requests[0]!);
+    });
+    const { body } = await fixture({ idleTimeout: 1000 }).client.request(get());
+    const soFar = await new Promise<number>((resolve) => setTimeout(() => resolve(sent), 300));
+
+    expect(soFar).toBeLessThan(32 * 1024 * 1024);
+    body.destroy();
+  });
+});
+
+describe('readBody', () => {
+  it('gives the bytes', async () => {
+    upstream.queue(json({ a: 1 }));
+
+    expect((await readBody(await fixture().client.request(get()), 7)).toString()).toBe('{"a":1}');
+  });
+
+  it.each([
+    ['announced', { 'content-length': 1024 ** 3 }],
+    ['not announced', {}],
+  ])('S26: refuses a manifest of 1 GiB that is %s, and ends its connection', async (_how, headers) => {
+    upstream.queue(huge(1024 ** 3, headers));
+    const before = process.memoryUsage().rss;
+
+    await expect(readBody(await fixture().client.request(get()), 4 * 1024 * 1024)).rejects.toMatchObject({ code: 'BAD_UPSTREAM' });
+
+    await until(() => upstream.open === 0);
+    expect(process.memoryUsage().rss - before).toBeLessThan(200 * 1024 * 1024);
+  });
+
+  it('is BAD_UPSTREAM when the body breaks off', async () => {
+    upstream.queue(truncate(Buffer.alloc(100), 50));
+
+    await expect(readBody(await fixture().client.request(get()), 100)).rejects.toMatchObject({ code: 'BAD_UPSTREAM' });
+  });
+});
+
+describe('discard', () => {
+  it('keeps the connection of a short body and ends that of a long one', async () => {
+    const { client } = fixture();
+    upstream.queue(answer(200, 'short'), answer(200), huge(1e9));
+
+    await discard(await client.request(get()));
+    await discard(await client.request(get()));
+    expect(upstream.accepted).toBe(1);
+    await discard(await client.request(get()));
+
+    await until(() => upstream.open === 0);
+  });
+
+  it('does not mind a body that breaks off', async () => {
+    upstream.queue(resetAfter(Buffer.alloc(1000), 10));
+
+    await expect(discard(await fixture().client.request(get()))).resolves.toBeUndefined();
+  });
+});
+
+it('logs host and path, and neither query nor credentials', async () => {
+  upstream.handler = (request, response, seen) =>
+    (request.headers.authorization ? answer(200) : challenge('Basic realm="r"'))(request, response, seen);
+  const { client, logged } = fixture();
+
+  await discard(await client.request(get({ as: 'configured', path: '/v2/team/app/blobs/uploads/1?_state=SECRET' })));
+
+  expect(logged.join('')).toContain('"path":"/v2/team/app/blobs/uploads/1"');
+  expect(logged.join('')).not.toMatch(/SECRET|Basic |pässword/);
+});

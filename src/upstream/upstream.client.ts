@@ -1,0 +1,133 @@
+/** Requests to upstream registries: login, redirects, refusals. What comes back is the registry's own answer, or an OciError. */
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import type http from 'node:http';
+import type https from 'node:https';
+import type { Registry } from '../config/registry-table';
+import type { Access } from '../oci/access';
+import { BodyAgent } from './body-agent';
+import { Dialer } from './dialer';
+import { Redirects } from './redirects';
+import { Transport } from './transport';
+import { notAllowed, type Principal, UpstreamTokens } from './upstream-tokens';
+import { discard, type UpstreamResponse } from './upstream-response';
+
+export type { Principal } from './upstream-tokens';
+export { discard, readBody, type UpstreamResponse } from './upstream-response';
+
+export interface UpstreamRequest {
+  readonly registry: Registry;
+  /** Whose credentials go along. */
+  readonly as: Principal;
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
+  /** Path and query, sent byte for byte: `/v2/library/nginx/manifests/1`. Made from parsed parts, never from a raw URL. */
+  readonly path: string;
+  /** Accept, Range, Content-Type, If-None-Match … Credentials and cookies among them are left out. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** For small bodies; large ones go through {@link UpstreamClient.agentFor}. */
+  readonly body?: Buffer;
+  /** What the upstream's token must be good for. */
+  readonly access: readonly Access[];
+  /** Ends the request, and the answer's body, at once. */
+  readonly signal?: AbortSignal;
+}
+
+/** Not for a caller to set: credentials are the gate's to choose, the rest belongs to the connection. */
+const OWN_HEADERS =
+  /^(?:authorization|cookie2?|proxy-.*|host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|content-length|accept-encoding)$/;
+
+@Injectable()
+export class UpstreamClient implements OnApplicationShutdown {
+  readonly #agents = new Map<string, BodyAgent>();
+
+  constructor(
+    private readonly transport: Transport,
+    private readonly tokens: UpstreamTokens,
+    private readonly redirects: Redirects,
+    private readonly dialer: Dialer,
+  ) {}
+
+  /**
+   * The registry's answer to a request. 200 to 404, 405, 416 and the like are given as they are. For GET and HEAD
+   * redirects are followed, and a failure is tried once more.
+   * @throws OciError
+   *   DENIED: the registry refuses (401 to a fresh token or to Basic, 403);
+   *   TOOMANYREQUESTS: it asks for patience, with `Retry-After`;
+   *   BAD_UPSTREAM: 5xx, a redirect or a token endpoint that may not be, TLS;
+   *   UNAVAILABLE: it cannot be reached; UPSTREAM_TIMEOUT: it does not answer.
+   *   With an aborted signal, the signal's reason.
+   */
+  async request(request: UpstreamRequest): Promise<UpstreamResponse> {
+    const { registry, as, access } = request;
+    const first = await this.tokens.authorizationIfKnown(registry, as, access);
+    const response = await this.#send(request, first);
+    if (response.status !== 401) {
+      if (first === undefined) this.tokens.noteOpen(registry, as);
+      return admitted(response, request);
+    }
+    await discard(response);
+    const second = await this.tokens.answerTo(
+      registry,
+      as,
+      access,
+      response.headers['www-authenticate'],
+      first,
+    );
+    return admitted(await this.#send(request, second), request);
+  }
+
+  /**
+   * The agent for bodies that are streamed to that origin by http-proxy-middleware: a connection for each, the outgoing
+   * proxy, the connect timeout. It connects to that origin alone, whatever the request's options say.
+   * @param url of the registry's own origin: its configured URL, or what EgressPolicy.ownAddress gave.
+   */
+  agentFor(url: URL): http.Agent | https.Agent {
+    const known = this.#agents.get(url.origin);
+    if (known) return known;
+    const agent = new BodyAgent(new URL(url.origin), this.dialer);
+    this.#agents.set(url.origin, agent);
+    return agent;
+  }
+
+  /** Ends all connections at once, at the end of the process. */
+  async close(): Promise<void> {
+    for (const agent of this.#agents.values()) agent.destroy();
+    await this.transport.close();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.close();
+  }
+
+  async #send(
+    request: UpstreamRequest,
+    authorization: string | undefined,
+  ): Promise<UpstreamResponse> {
+    const { registry, method, path, body, signal } = request;
+    signal?.throwIfAborted();
+    const headers: Record<string, string> = {};
+    for (const [name, value] of Object.entries(request.headers ?? {})) {
+      if (!OWN_HEADERS.test(name.toLowerCase())) headers[name.toLowerCase()] = value;
+    }
+    if (authorization !== undefined) headers['authorization'] = authorization;
+    const exchange = {
+      registry: registry.name,
+      origin: registry.url,
+      path,
+      trust: 'own',
+      method,
+      headers,
+      body,
+      signal,
+    } as const;
+    return this.redirects.follow(registry, exchange, await this.transport.send(exchange));
+  }
+}
+
+async function admitted(
+  response: UpstreamResponse,
+  { registry, as, access }: UpstreamRequest,
+): Promise<UpstreamResponse> {
+  if (response.status !== 401 && response.status !== 403) return response;
+  await discard(response);
+  throw notAllowed(registry, as, access);
+}

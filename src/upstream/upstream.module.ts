@@ -1,0 +1,14 @@
+import { Module } from '@nestjs/common';
+import { Dialer } from './dialer';
+import { EgressPolicy } from './egress-policy';
+import { Redirects } from './redirects';
+import { Transport } from './transport';
+import { UpstreamClient } from './upstream.client';
+import { UpstreamTokens } from './upstream-tokens';
+
+/** The other side: requests to registries, the gate's logins there, and where a request may go. */
+@Module({
+  providers: [EgressPolicy, Dialer, Transport, Redirects, UpstreamTokens, UpstreamClient],
+  exports: [EgressPolicy, UpstreamTokens, UpstreamClient],
+})
+export class UpstreamModule {}

@@ -1,0 +1,67 @@
+/** The upstream room put together by hand, as its module does it, with short limits. */
+import { pino } from 'pino';
+import type { Registry } from '../../src/config/registry-table';
+import type { OutgoingProxy, Settings } from '../../src/config/settings';
+import { Dialer } from '../../src/upstream/dialer';
+import { EgressPolicy } from '../../src/upstream/egress-policy';
+import { Redirects } from '../../src/upstream/redirects';
+import { Transport } from '../../src/upstream/transport';
+import { UpstreamClient } from '../../src/upstream/upstream.client';
+import { UpstreamTokens } from '../../src/upstream/upstream-tokens';
+
+export interface UpstreamFixture {
+  readonly client: UpstreamClient;
+  readonly tokens: UpstreamTokens;
+  readonly policy: EgressPolicy;
+  readonly dialer: Dialer;
+  /** Everything that was logged, at debug level. */
+  readonly logged: string[];
+}
+
+export interface UpstreamLimits {
+  readonly connectTimeout?: number;
+  readonly headerTimeout?: number;
+  readonly idleTimeout?: number;
+  readonly outgoingProxy?: OutgoingProxy;
+}
+
+export function upstreamFixture(limits: UpstreamLimits = {}): UpstreamFixture {
+  const {
+    connectTimeout = 4_000,
+    headerTimeout = 5_000,
+    idleTimeout = 5_000,
+    outgoingProxy = { except: '' },
+  } = limits;
+  const settings = {
+    upstream: { connectTimeout, headerTimeout, idleTimeout },
+    outgoingProxy,
+  } as Settings;
+  const logged: string[] = [];
+  const log = pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) });
+  const policy = new EgressPolicy();
+  const dialer = new Dialer(settings, policy);
+  const transport = new Transport(settings, log, dialer);
+  const tokens = new UpstreamTokens(transport, policy, log);
+  const client = new UpstreamClient(
+    transport,
+    tokens,
+    new Redirects(transport, policy, log),
+    dialer,
+  );
+  return { client, tokens, policy, dialer, logged };
+}
+
+/** A registry of the table, with nothing but what is given. */
+export function registryAt(url: string | URL, more: Partial<Registry> = {}): Registry {
+  const at = new URL(url);
+  return {
+    name: at.host,
+    url: at,
+    hosts: [],
+    library: false,
+    redirectHosts: [],
+    authHosts: [],
+    builtIn: false,
+    ...more,
+  };
+}

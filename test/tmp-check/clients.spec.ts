@@ -1,0 +1,61 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { startRegistry } from '../support/registry';
+import { freshFolder } from '../support/lifecycle';
+import { containerTool, skopeo, startContainerd, startDockerd, strict } from '../support/clients';
+import { dockerArchive, imageOf, indexOf, layersWith, layoutArchive, MIB, writeLayout } from '../support/images';
+
+const layers = layersWith(64 * MIB);
+it('docker', async () => {
+  const r = await startRegistry({ });
+  const d = await startDockerd();
+  const docker = strict(d.docker);
+  const ref = r.host + '/team/app:1';
+  await d.load(dockerArchive(ref, layers));
+  console.log((await docker('push', ref)).slice(-200));
+  await docker('rmi', ref);
+  console.log((await docker('pull', ref)).slice(-200));
+});
+it('skopeo', async () => {
+  const r = await startRegistry({ });
+  const s = strict(skopeo());
+  const dir = freshFolder('layout');
+  const img = imageOf(layers);
+  writeLayout(dir, '1', img);
+  await s('copy', '--dest-tls-verify=false', `oci:${dir}:1`, `docker://${r.host}/team/app:1`);
+  const a = await r.ask('/v2/team/app/manifests/1', {headers: {accept: img.mediaType}});
+  expect(a.headers['docker-content-digest']).toBe(img.digest);
+  const two = indexOf({amd64: imageOf(layersWith(1000)), arm64: imageOf(layersWith(1000), 'arm64')});
+  const dir2 = freshFolder('layout');
+  writeLayout(dir2, '1', two);
+  await s('copy', '--all', '--dest-tls-verify=false', `oci:${dir2}:1`, `docker://${r.host}/team/two:1`);
+  const b = await r.ask('/v2/team/two/manifests/1', {headers: {accept: two.mediaType}});
+  expect(b.headers['docker-content-digest']).toBe(two.digest);
+});
+it.each(['podman', 'buildah'] as const)('%s', async (name) => {
+  const r = await startRegistry({ });
+  const s = strict(containerTool(name));
+  const dir = freshFolder('layout');
+  const img = imageOf(layers);
+  writeLayout(dir, '1', img);
+  const id = (await s('pull', '--quiet', `oci:${dir}:1`)).trim();
+  await s('push', '--tls-verify=false', '--digestfile', dir + '/digest', id, `docker://${r.host}/team/app:1`);
+  const t = strict(containerTool(name));
+  console.log(await t('pull', '--tls-verify=false', `${r.host}/team/app:1`));
+  console.log(await t('images', '--digests', '--no-trunc'), img.digest);
+});
+it('ctr', async () => {
+  const r = await startRegistry({ });
+  const ctr = strict(await startContainerd());
+  const dir = freshFolder('layout');
+  const img = imageOf(layers);
+  const ref = r.host + '/team/app:1';
+  writeFileSync(join(dir, 'x.tar'), layoutArchive(ref, img));
+  await ctr('images', 'import', '--no-unpack', join(dir, 'x.tar'));
+  console.log(await ctr('images', 'ls'));
+  await ctr('images', 'push', '--plain-http', ref);
+  await ctr('images', 'rm', '--sync', ref);
+  console.log((await ctr('content', 'ls')));
+  await ctr('images', 'pull', '--plain-http', '--snapshotter', 'native', ref);
+  console.log(await ctr('images', 'ls'));
+});
