@@ -22,6 +22,7 @@ import { AddressThrottle } from './throttling/address.throttle';
 import { LoginThrottle } from './throttling/login.throttle';
 import { ThrottlingModule } from './throttling/throttling.module';
 import { TransferSlots } from './throttling/transfer-slots';
+import { Reachability } from './upstream/reachability';
 import { UpstreamModule } from './upstream/upstream.module';
 import { VERSION } from './version';
 
@@ -51,11 +52,14 @@ export class AppModule {
         UpstreamModule,
         AdminModule,
         HealthModule.forRootAsync({
-          imports: [AccountsModule],
-          inject: [Accounts],
-          useFactory: (accounts: Accounts) => ({
+          imports: [AccountsModule, UpstreamModule],
+          inject: [Accounts, Reachability],
+          useFactory: (accounts: Accounts, reachability: Reachability) => ({
             version: VERSION,
-            sources: [{ name: 'accounts', check: () => accountsHealth(accounts) }],
+            sources: [
+              { name: 'accounts', check: () => accountsHealth(accounts) },
+              { name: 'upstream', check: () => upstreamHealth(reachability) },
+            ],
           }),
         }),
       ],
@@ -75,4 +79,13 @@ export class AppModule {
 /** A broken accounts file leaves the last good one in force: the gate serves, and somebody has to look. */
 function accountsHealth({ fault }: Accounts): HealthState {
   return fault === undefined ? { status: 'up' } : { status: 'degraded', detail: fault };
+}
+
+/** Without its upstream the gate still answers: it says so, and a restart would not help. */
+function upstreamHealth({ absences }: Reachability): HealthState {
+  if (absences.length === 0) return { status: 'up' };
+  const detail = absences
+    .map(({ registry, since }) => `${registry} has not answered since ${since.toISOString()}`)
+    .join('; ');
+  return { status: 'degraded', detail };
 }

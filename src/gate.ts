@@ -80,7 +80,13 @@ export async function openGate(settings: Settings, log: Log): Promise<Gate> {
 
 async function listen(server: Server, { host, port }: Settings): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(new Error(`cannot listen on ${host}:${port}: ${error.message}; set HOST or PORT to what is free`)));
+    server.once('error', (error) =>
+      reject(
+        new Error(
+          `cannot listen on ${host}:${port}: ${error.message}; set HOST or PORT to what is free`,
+        ),
+      ),
+    );
     server.listen({ host, port, backlog: 4096 }, resolve);
   });
 }

@@ -27,9 +27,15 @@ async function main(): Promise<void> {
 }
 
 /** A few calm lines: where it listens, what is behind it, how to get in. They go to stderr; stdout is the log's. */
-function greeting({ tls, host, publicUrl, dataDir, htpasswdFile, upstream }: Settings, { port, admin }: Gate): string {
+function greeting(
+  { tls, host, publicUrl, dataDir, htpasswdFile, upstream }: Settings,
+  { port, admin }: Gate,
+): string {
   const scheme = tls ? 'https' : 'http';
-  const shown = (file: string) => relative(process.cwd(), file) || '.';
+  const shown = (file: string) => {
+    const near = relative(process.cwd(), file);
+    return near.startsWith('..') ? file : near || '.';
+  };
   const address = publicUrl?.replace(/^https?:\/\//, '') ?? `localhost:${port}`;
   const passwordFile = admin?.passwordFile && shown(admin.passwordFile);
   const login = passwordFile

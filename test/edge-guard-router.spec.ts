@@ -1,52 +1,39 @@
 import fc from 'fast-check';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { readSettings } from '../src/config/read-settings';
-import { openGate, type Gate } from '../src/gate';
-import { createLog } from '../src/journal/log';
+import { openInnerGate, type InnerGate } from './support/inner-gate';
 
 /**
  * S15: edge, guard and router read every path alike. The gate runs whole, its upstream refuses connections, and requests
  * are written to the socket byte for byte, since a client library would tidy them up.
  */
 describe('edge, guard and router agree', () => {
-  const dataDir = mkdtempSync(join(tmpdir(), 'tidegate-paths-'));
-  let gate: Gate;
+  let gate: InnerGate;
   let admin: string;
 
   beforeAll(async () => {
-    const settings = readSettings({
-      DATA_DIR: dataDir,
-      HOST: '127.0.0.1',
-      PORT: '0',
+    gate = await openInnerGate({
       UPSTREAM_REGISTRY: 'http://127.0.0.1:1',
-      LOG_LEVEL: 'silent',
       RATE_LIMIT: '100000',
       RATE_BURST: '100000',
-      DRAIN_TIMEOUT: '1s',
     });
-    gate = await openGate(settings, createLog(settings));
-    const password = readFileSync(join(dataDir, 'initial-admin-password'), 'utf8').trim();
-    admin = `Authorization: Basic ${Buffer.from(`admin:${password}`).toString('base64')}\r\n`;
+    admin = `Authorization: ${gate.admin}\r\n`;
   });
 
-  afterAll(async () => {
-    await gate.drain();
-    rmSync(dataDir, { recursive: true });
-  });
+  afterAll(() => gate.close());
 
   /** The status of the answer to exactly these bytes. */
   async function status(method: string, target: string, headers = ''): Promise<number> {
     return new Promise((resolve, reject) => {
       const socket = connect(gate.port, '127.0.0.1', () => {
-        socket.write(`${method} ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${headers}\r\n`);
+        socket.write(
+          `${method} ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${headers}\r\n`,
+        );
       });
       let text = '';
       socket
         .on('data', (chunk) => (text += chunk.toString('latin1')))
         .on('error', reject)
+        .setTimeout(5_000, () => socket.destroy(new Error(`no answer to ${method} ${target}`)))
         .on('close', () => resolve(Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1] ?? 0)));
     });
   }
@@ -54,12 +41,47 @@ describe('edge, guard and router agree', () => {
   const PUBLIC = new Set(['/', '/health', '/health/live', '/health/ready']);
 
   const word = fc.constantFrom(
-    'v2', 'V2', 'admin', 'ADMIN', '%61dmin', 'admin;', 'users', 'users;x', 'u%73ers', 'api', 'api-json', 'openapi.json', 'internal', 'manifest',
-    'base', 'token', 'auth', 'health', 'ready', '_catalog', 'a', 'blobs', 'uploads', 'manifests', 'latest', 'tags', 'list', '', '.', '..', '%2e%2e', '%2f', '\\', '*',
+    'v2',
+    'V2',
+    'admin',
+    'ADMIN',
+    '%61dmin',
+    'admin;',
+    'users',
+    'users;x',
+    'u%73ers',
+    'api',
+    'api-json',
+    'openapi.json',
+    'internal',
+    'manifest',
+    'base',
+    'token',
+    'auth',
+    'health',
+    'ready',
+    '_catalog',
+    'a',
+    'blobs',
+    'uploads',
+    'manifests',
+    'latest',
+    'tags',
+    'list',
+    '',
+    '.',
+    '..',
+    '%2e%2e',
+    '%2f',
+    '\\',
+    '*',
     `sha256:${'a'.repeat(64)}`,
   );
   const path = fc
-    .tuple(fc.array(word, { minLength: 1, maxLength: 5 }), fc.constantFrom('', '/', '?', '?x=1', '#x', ';', '%00', '//'))
+    .tuple(
+      fc.array(word, { minLength: 1, maxLength: 5 }),
+      fc.constantFrom('', '/', '?', '?x=1', '#x', ';', '%00', '//'),
+    )
     .map(([words, end]) => `/${words.join('/')}${end}`);
   const method = fc.constantFrom('GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE');
 
@@ -81,20 +103,32 @@ describe('edge, guard and router agree', () => {
         const answered = await status('GET', target, admin);
         // 503: it reached the registry's room, and there is no upstream.
         expect([200, 400, 404, 405, 503]).toContain(answered);
-        if (answered === 200) expect(target.replace(/\?.*$/, '')).toMatch(/^\/(?:$|health|v2\/?$|v2\/auth$|token$|admin\/(?:users|api)(?:$|\/))/);
+        if (answered === 200)
+          expect(target.replace(/\?.*$/, '')).toMatch(
+            /^\/(?:$|health|v2\/?$|v2\/auth$|token$|admin\/(?:users|api)(?:$|\/))/,
+          );
       }),
       { numRuns: 500 },
     );
   });
 
-  it.each(['/%61dmin/users', '//admin/users', '/admin/users/', '/admin;/users', '/ADMIN/users', '/admin/users;x', '/./admin/users'])(
-    'S15: %s is nobody’s address, by any method',
-    async (target) => {
-      for (const verb of ['GET', 'HEAD', 'OPTIONS', 'POST']) expect([401, 404]).toContain(await status(verb, target, 'Content-Length: 0\r\n'));
+  it.each([
+    '/%61dmin/users',
+    '//admin/users',
+    '/admin/users/',
+    '/admin;/users',
+    '/ADMIN/users',
+    '/admin/users;x',
+    '/./admin/users',
+  ])('S15: %s is nobody’s address, by any method', async (target) => {
+    for (const verb of ['GET', 'HEAD', 'OPTIONS', 'POST'])
+      expect([401, 404]).toContain(await status(verb, target, 'Content-Length: 0\r\n'));
+  });
+
+  it.each(['GET', 'HEAD', 'OPTIONS', 'POST', 'DELETE'])(
+    'S38: %s /admin/users shows a stranger nothing',
+    async (verb) => {
+      expect([401, 404]).toContain(await status(verb, '/admin/users', 'Content-Length: 0\r\n'));
     },
   );
-
-  it.each(['GET', 'HEAD', 'OPTIONS', 'POST', 'DELETE'])('S38: %s /admin/users asks a stranger to log in', async (verb) => {
-    expect(await status(verb, '/admin/users', 'Content-Length: 0\r\n')).toBe(401);
-  });
 });

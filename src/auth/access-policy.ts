@@ -28,13 +28,16 @@ export class AccessPolicy {
     if (!subject) return this.admitsAnonymous && action === 'pull';
     if (subject.role === 'admin') return true;
     if (!subject.access) return action === 'pull';
-    return subject.access.some((rule) => rule.actions.includes(action) && this.#matches(rule.repository, name));
+    return subject.access.some(
+      (rule) => rule.actions.includes(action) && this.#matches(rule.repository, name),
+    );
   }
 
   /** What of the asked-for scopes is granted, over canonical names; a scope of which nothing is granted is left out. */
   grant(subject: Subject, scopes: readonly AskedScope[]): Access[] {
     return scopes.flatMap((scope) => {
-      if (scope.type === 'catalog') return subject ? [{ type: 'registry', name: 'catalog', actions: ['*'] }] : [];
+      if (scope.type === 'catalog')
+        return subject ? [{ type: 'registry', name: 'catalog', actions: ['*'] }] : [];
       const { canonical } = scope.name;
       const actions = scope.actions.filter((action) => this.may(subject, canonical, action));
       return actions.length > 0 ? [{ type: 'repository', name: canonical, actions }] : [];
@@ -44,7 +47,9 @@ export class AccessPolicy {
   /** Whose credentials go upstream for this subject. */
   upstreamAs(subject: Subject, name: CanonicalName): 'anonymous' | 'configured' {
     if (subject) return 'configured';
-    return this.settings.anonymousRepositories.some((pattern) => this.#matches(pattern, name)) ? 'configured' : 'anonymous';
+    return this.settings.anonymousRepositories.some((pattern) => this.#matches(pattern, name))
+      ? 'configured'
+      : 'anonymous';
   }
 
   #matches(pattern: string, name: CanonicalName): boolean {
@@ -53,7 +58,12 @@ export class AccessPolicy {
 }
 
 /** True when a token's entries cover the action: they are the upper bound of what the token can be used for. */
-export function covers(access: readonly Access[], name: CanonicalName, action: RepositoryAction): boolean {
-  return access.some((entry) => entry.type === 'repository' && entry.name === name && entry.actions.includes(action));
+export function covers(
+  access: readonly Access[],
+  name: CanonicalName,
+  action: RepositoryAction,
+): boolean {
+  return access.some(
+    (entry) => entry.type === 'repository' && entry.name === name && entry.actions.includes(action),
+  );
 }
-

@@ -42,9 +42,14 @@ export class AccessGuard implements CanActivate {
   async #prove(context: RequestContext): Promise<Proven> {
     const { credentials, asked, need } = context;
     // The token endpoint reads its own credentials, and a stranger's are nothing to the status document.
-    if (need.kind === 'nothing' && asked.noun !== 'health') return { subject: undefined, proof: 'none' };
+    if (need.kind === 'nothing' && asked.noun !== 'health')
+      return { subject: undefined, proof: 'none' };
     if (credentials.scheme === 'basic') {
-      const subject = await this.accounts.verify(credentials.username, credentials.password, context.address);
+      const subject = await this.accounts.verify(
+        credentials.username,
+        credentials.password,
+        context.address,
+      );
       if (subject) return { subject, proof: 'basic' };
       this.audit.write({
         event: 'login.failed',
@@ -57,7 +62,8 @@ export class AccessGuard implements CanActivate {
       const grant = this.tokens.verify(credentials.token);
       if (grant) return { subject: grant.account, proof: 'bearer', bound: grant.access };
     }
-    if (credentials.scheme === 'none' || need.kind === 'nothing') return { subject: undefined, proof: 'none' };
+    if (credentials.scheme === 'none' || need.kind === 'nothing')
+      return { subject: undefined, proof: 'none' };
     throw challenge(context, credentials.scheme === 'bearer' ? 'invalid_token' : 'wrong');
   }
 
@@ -66,13 +72,19 @@ export class AccessGuard implements CanActivate {
       username: subject?.username,
       epoch: subject?.epoch ?? 0,
       admin: subject?.role === 'admin',
-      may: (name, action) => this.policy.may(subject, name, action) && (!bound || covers(bound, name, action)),
+      may: (name, action) =>
+        this.policy.may(subject, name, action) && (!bound || covers(bound, name, action)),
       sees: (name) => this.policy.may(subject, name, 'pull'),
       upstreamAs: (name) => this.policy.upstreamAs(subject, name),
     };
   }
 
-  #decide(context: RequestContext, need: Need, { subject, proof, bound }: Proven, identity: Identity): void {
+  #decide(
+    context: RequestContext,
+    need: Need,
+    { subject, proof, bound }: Proven,
+    identity: Identity,
+  ): void {
     switch (need.kind) {
       case 'nothing':
         return;
@@ -99,9 +111,17 @@ export class AccessGuard implements CanActivate {
   }
 
   /** A client with a token may come back with a wider one; one that showed a password has nothing better to show. */
-  #refusal(context: RequestContext, need: Extract<Need, { kind: 'repository' }>, proof: Proven['proof'], subject: Subject): OciError {
-    const reason: ChallengeReason | undefined = proof === 'bearer' ? 'insufficient_scope' : undefined;
-    const held = need.actions.every((action) => this.policy.may(subject, need.name.canonical, action));
+  #refusal(
+    context: RequestContext,
+    need: Extract<Need, { kind: 'repository' }>,
+    proof: Proven['proof'],
+    subject: Subject,
+  ): OciError {
+    const reason: ChallengeReason | undefined =
+      proof === 'bearer' ? 'insufficient_scope' : undefined;
+    const held = need.actions.every((action) =>
+      this.policy.may(subject, need.name.canonical, action),
+    );
     // A right that is held, and not asked for in this token, is no denial: the client only has to ask.
     if (subject && !held) this.#audit(context, 'denied', subject);
     return proof === 'basic' ? deniedTo(context, subject) : challenge(context, reason);
@@ -127,6 +147,11 @@ export class AccessGuard implements CanActivate {
 }
 
 function deniedTo({ need }: RequestContext, subject: Subject): OciError {
-  const what = need.kind === 'repository' ? `${need.actions.join(' and ')} on ${need.name.canonical}` : 'the administration';
-  return new OciError('DENIED', { message: `requested access to the resource is denied: ${subject?.username ?? 'nobody'} has no right to ${what}` });
+  const what =
+    need.kind === 'repository'
+      ? `${need.actions.join(' and ')} on ${need.name.canonical}`
+      : 'the administration';
+  return new OciError('DENIED', {
+    message: `requested access to the resource is denied: ${subject?.username ?? 'nobody'} has no right to ${what}`,
+  });
 }

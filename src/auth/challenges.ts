@@ -9,7 +9,10 @@ export type ChallengeReason = 'invalid_token' | 'insufficient_scope' | 'wrong';
 
 /** The 401 for this request. Its scopes name repositories as the client did, its realm is the gate's own. */
 export function challenge(context: RequestContext, reason?: ChallengeReason): OciError {
-  return new OciError('UNAUTHORIZED', { message: MESSAGES[reason ?? 'none'], headers: { 'WWW-Authenticate': textOf(context, reason) } });
+  return new OciError('UNAUTHORIZED', {
+    message: MESSAGES[reason ?? 'none'],
+    headers: { 'WWW-Authenticate': textOf(context, reason) },
+  });
 }
 
 const MESSAGES = {
@@ -32,9 +35,13 @@ function textOf(context: RequestContext, reason: ChallengeReason | undefined): s
 function scopeOf({ asked, need }: RequestContext): string | undefined {
   if (need.kind === 'catalog') return 'registry:catalog:*';
   if (need.kind !== 'repository') return undefined;
-  const scopes = [formatScope({ type: 'repository', name: need.name.asked, actions: [...need.actions] })];
+  const scopes = [
+    formatScope({ type: 'repository', name: need.name.asked, actions: [...need.actions] }),
+  ];
   if (asked.noun === 'uploads' && asked.mount) {
-    scopes.push(formatScope({ type: 'repository', name: asked.mount.from.asked, actions: ['pull'] }));
+    scopes.push(
+      formatScope({ type: 'repository', name: asked.mount.from.asked, actions: ['pull'] }),
+    );
   }
   return scopes.join(' ');
 }

@@ -43,13 +43,26 @@ describe('matchesPattern', () => {
   });
 
   it('agrees with the regular expression that the pattern means', () => {
-    const pattern = fc.array(fc.constantFrom('a', 'b', '/', '*', '**', '.'), { maxLength: 7 }).map((parts) => parts.join(''));
-    const name = fc.array(fc.constantFrom('a', 'b', '/', '.'), { maxLength: 8 }).map((parts) => parts.join(''));
+    const pattern = fc
+      .array(fc.constantFrom('a', 'b', '/', '*', '**', '.'), { maxLength: 7 })
+      .map((parts) => parts.join(''));
+    const name = fc
+      .array(fc.constantFrom('a', 'b', '/', '.'), { maxLength: 8 })
+      .map((parts) => parts.join(''));
     const meant = (text: string) =>
-      new RegExp(`^${text.replace(/\*\*+|\*|\./g, (part) => (part === '.' ? '\\.' : part.length > 1 ? '.*' : '[^/]*'))}$`);
+      new RegExp(
+        `^${text.replace(/\*\*+|\*|\./g, (part) => (part === '.' ? '\\.' : part.length > 1 ? '.*' : '[^/]*'))}$`,
+      );
 
-    fc.assert(fc.property(pattern, name, (text, asked) => matchesPattern(text, asked as CanonicalName) === meant(text).test(asked)), {
-      numRuns: 2000,
-    });
+    fc.assert(
+      fc.property(
+        pattern,
+        name,
+        (text, asked) => matchesPattern(text, asked as CanonicalName) === meant(text).test(asked),
+      ),
+      {
+        numRuns: 2000,
+      },
+    );
   });
 });

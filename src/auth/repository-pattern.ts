@@ -9,10 +9,13 @@ import type { CanonicalName } from '../oci/repository-name';
 export function completePattern(pattern: string, registry: Registry): string {
   if (pattern === '**') return pattern;
   const [first = '', ...rest] = pattern.split('/');
-  const named = rest.length > 0 && (first === registry.name || /[.:]/.test(first) || first === 'localhost');
+  const named =
+    rest.length > 0 && (first === registry.name || /[.:]/.test(first) || first === 'localhost');
   const [prefix, path] = named ? [first, rest.join('/')] : [registry.name, pattern];
   const bare = !path.includes('/') && path !== '**';
-  return prefix === registry.name && registry.library && bare ? `${prefix}/library/${path}` : `${prefix}/${path}`;
+  return prefix === registry.name && registry.library && bare
+    ? `${prefix}/library/${path}`
+    : `${prefix}/${path}`;
 }
 
 /**
@@ -27,7 +30,8 @@ export function matchesPattern(pattern: string, name: CanonicalName): boolean {
     for (const place of places) {
       const token = tokens[place];
       if (token === character) next.add(place + 1);
-      else if (token !== undefined && token[0] === '*' && (token.length > 1 || character !== '/')) next.add(place);
+      else if (token !== undefined && token[0] === '*' && (token.length > 1 || character !== '/'))
+        next.add(place);
     }
     if (next.size === 0) return false;
     places = skipStars(tokens, next);

@@ -5,7 +5,13 @@ import { MANIFEST_MEDIA_TYPES, parseMediaType } from '../oci/media-type';
 import { OciError } from '../oci/oci-error';
 import { isDigest, type Reference } from '../oci/reference';
 import type { RepositoryName } from '../oci/repository-name';
-import { discard, readBody, UpstreamClient, type Principal, type UpstreamResponse } from '../upstream/upstream.client';
+import {
+  discard,
+  readBody,
+  UpstreamClient,
+  type Principal,
+  type UpstreamResponse,
+} from '../upstream/upstream.client';
 import { refusalOf } from '../upstream/upstream-refusal';
 
 /** Whose content, and with whose credentials it is asked for. */
@@ -36,21 +42,42 @@ export class ContentService {
    * The manifest, verified: against the digest that was asked for, else against the one that the registry names.
    * @throws OciError MANIFEST_UNKNOWN, or BAD_UPSTREAM for one that is too large or not what its digest says.
    */
-  async manifest(source: Source, reference: Reference, accept: string | undefined, signal: AbortSignal): Promise<Manifest> {
+  async manifest(
+    source: Source,
+    reference: Reference,
+    accept: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Manifest> {
     const response = await this.#askManifest('GET', source, reference, accept, signal);
     const bytes = await readBody(response, MAX_MANIFEST);
-    const named = isDigest(reference) ? reference : parseDigest(response.headers['docker-content-digest'] ?? '');
+    const named = isDigest(reference)
+      ? reference
+      : parseDigest(response.headers['docker-content-digest'] ?? '');
     if (named && !matches(named, bytes)) {
-      throw new OciError('BAD_UPSTREAM', { message: `the upstream registry sent a manifest that is not ${named}` });
+      throw new OciError('BAD_UPSTREAM', {
+        message: `the upstream registry sent a manifest that is not ${named}`,
+      });
     }
-    return { mediaType: mediaTypeOf(response), digest: named ?? digestOf(bytes), size: bytes.length, bytes };
+    return {
+      mediaType: mediaTypeOf(response),
+      digest: named ?? digestOf(bytes),
+      size: bytes.length,
+      bytes,
+    };
   }
 
   /** What a GET of the manifest would say of it. Asks by GET where the registry's HEAD leaves something out. */
-  async manifestHead(source: Source, reference: Reference, accept: string | undefined, signal: AbortSignal): Promise<Manifest> {
+  async manifestHead(
+    source: Source,
+    reference: Reference,
+    accept: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Manifest> {
     const response = await this.#askManifest('HEAD', source, reference, accept, signal);
     await discard(response);
-    const named = isDigest(reference) ? reference : parseDigest(response.headers['docker-content-digest'] ?? '');
+    const named = isDigest(reference)
+      ? reference
+      : parseDigest(response.headers['docker-content-digest'] ?? '');
     const size = response.headers['content-length'];
     if (named && size !== undefined && parseMediaType(response.headers['content-type'])) {
       return { mediaType: mediaTypeOf(response), digest: named, size: Number(size) };
@@ -63,7 +90,13 @@ export class ContentService {
    * A blob, or the part of it that `range` asks for, as a stream with the registry's own status: 200, 206.
    * @throws OciError BLOB_UNKNOWN, RANGE_INVALID.
    */
-  async blob(method: 'GET' | 'HEAD', source: Source, digest: Digest, range: string | undefined, signal: AbortSignal): Promise<UpstreamResponse> {
+  async blob(
+    method: 'GET' | 'HEAD',
+    source: Source,
+    digest: Digest,
+    range: string | undefined,
+    signal: AbortSignal,
+  ): Promise<UpstreamResponse> {
     const response = await this.upstream.request({
       ...target(source),
       method,
@@ -71,11 +104,18 @@ export class ContentService {
       headers: range === undefined ? {} : { Range: range },
       signal,
     });
-    if (response.status === 200 || (response.status === 206 && range !== undefined)) return response;
+    if (response.status === 200 || (response.status === 206 && range !== undefined))
+      return response;
     throw await refusalOf(response, 'BLOB_UNKNOWN');
   }
 
-  async #askManifest(method: 'GET' | 'HEAD', source: Source, reference: Reference, accept: string | undefined, signal: AbortSignal) {
+  async #askManifest(
+    method: 'GET' | 'HEAD',
+    source: Source,
+    reference: Reference,
+    accept: string | undefined,
+    signal: AbortSignal,
+  ) {
     const response = await this.upstream.request({
       ...target(source),
       method,
@@ -94,6 +134,9 @@ function target({ registry, repository, as }: Source) {
 
 function mediaTypeOf(response: UpstreamResponse): string {
   const type = parseMediaType(response.headers['content-type']);
-  if (!type) throw new OciError('BAD_UPSTREAM', { message: 'the upstream registry sent a manifest without a media type' });
+  if (!type)
+    throw new OciError('BAD_UPSTREAM', {
+      message: 'the upstream registry sent a manifest without a media type',
+    });
   return type;
 }

@@ -27,7 +27,8 @@ export class FileLock {
     try {
       createPrivately(path);
       database = new DatabaseSync(path, { timeout: 0 });
-      database.exec('PRAGMA journal_mode = DELETE');
+      // No journal on disk: a full disk must not keep anybody from locking, nor a killed process leave one behind.
+      database.exec('PRAGMA journal_mode = MEMORY');
       database.exec('BEGIN EXCLUSIVE');
       return new FileLock(database);
     } catch (error) {
@@ -86,9 +87,9 @@ function createPrivately(path: string): void {
 }
 
 function isBusy(error: unknown): boolean {
-  return error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY;
+  return (error as { errcode?: unknown } | undefined)?.errcode === SQLITE_BUSY;
 }
 
 function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return (error as Error | undefined)?.message ?? 'unknown reason';
 }

@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process';
 import {
   chmodSync,
   mkdirSync,
@@ -10,6 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { openSecrets } from './open-secrets';
 import { Secrets } from './secrets';
 
@@ -112,4 +114,34 @@ describe('openSecrets', () => {
     mkdirSync(file());
     expect(() => openSecrets({ dataDir })).toThrow(/token-secret cannot be read \(EISDIR\)/);
   });
+
+  it('makes one secret when several start at once', async () => {
+    const folders = Array.from({ length: 20 }, (_, index) => join(dataDir, `${index}`));
+    folders.forEach((folder) => mkdirSync(folder));
+
+    const ids = await Promise.all(Array.from({ length: 4 }, () => openedAtOnce(folders)));
+
+    expect(ids[0]).toHaveLength(folders.length);
+    expect(new Set(ids.map((list) => list.join())).size).toBe(1);
+    for (const folder of folders) expect(readdirSync(folder)).toEqual(['token-secret']);
+  });
 });
+
+/** The key ids that a process of its own gets in these folders, where others do the same at the same moments. */
+async function openedAtOnce(folders: readonly string[]): Promise<string[]> {
+  const script = `
+    const { transformFileSync } = require('@swc/core');
+    const options = { jsc: { parser: { syntax: 'typescript' }, target: 'es2024' }, module: { type: 'commonjs' } };
+    require.extensions['.ts'] = (module, file) => module._compile(transformFileSync(file, options).code, file);
+    const { openSecrets } = require('./open-secrets.ts');
+    const start = ${Date.now() + 1500};
+    const ids = process.argv.slice(1).map((dataDir, index) => {
+      while (Date.now() < start + index * 10);
+      return openSecrets({ dataDir }).current.id;
+    });
+    console.log(JSON.stringify(ids));`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['-e', script, ...folders], {
+    cwd: __dirname,
+  });
+  return JSON.parse(stdout) as string[];
+}

@@ -31,7 +31,9 @@ export class RegistryTable {
   /** @param registries the first is the default registry. */
   constructor(readonly registries: readonly [Registry, ...Registry[]]) {
     this.#byName = new Map(registries.map((registry) => [registry.name, registry]));
-    this.#byHost = new Map(registries.flatMap((registry) => registry.hosts.map((host) => [host, registry])));
+    this.#byHost = new Map(
+      registries.flatMap((registry) => registry.hosts.map((host) => [host, registry])),
+    );
   }
 
   get default(): Registry {

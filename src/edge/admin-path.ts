@@ -4,6 +4,7 @@
  * What a segment may be once it is decoded: no separator, no control character, not `.` or `..`. User names of an
  * htpasswd file may hold any other.
  */
+// oxlint-disable-next-line no-control-regex
 const SEGMENT = /^(?!\.{1,2}$)[^\x00-\x1f\x7f/\\:;]{1,255}$/u;
 const LITERAL = /^[a-z0-9._-]+$/;
 
@@ -14,7 +15,8 @@ export function readAdminPath(raw: string): string | undefined {
   for (const [index, segment] of segments.entries()) {
     const text = decodeSegment(segment);
     // Only a user's name, which stands second, may be spelled with escapes; a route's own words are taken literally.
-    if (text === undefined || !SEGMENT.test(text) || (index !== 1 && !LITERAL.test(segment))) return undefined;
+    if (text === undefined || !SEGMENT.test(text) || (index !== 1 && !LITERAL.test(segment)))
+      return undefined;
     decoded.push(encodeURIComponent(text));
   }
   return decoded.length === 0 ? undefined : `/admin/${decoded.join('/')}`;

@@ -11,7 +11,11 @@ const DRAIN_MILLISECONDS = 2_000;
  * A body that is still on its way is not wanted any more: the answer goes out at once, the rest is drained within bounds,
  * and the connection ends.
  */
-export function sendError(request: IncomingMessage, response: ServerResponse, error: OciError): void {
+export function sendError(
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: OciError,
+): void {
   if (response.headersSent) {
     response.destroy();
     return;
@@ -50,6 +54,7 @@ function awaitsContinue(request: IncomingMessage): boolean {
 }
 
 function drain(request: IncomingMessage, done: () => void): void {
+  if (request.destroyed) return done();
   let left = DRAIN_BYTES;
   const finish = () => {
     clearTimeout(timer);

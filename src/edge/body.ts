@@ -15,8 +15,13 @@ export interface BodyBounds {
  * @param wantBody the context's: it sends `100 Continue` where the client waits for it.
  * @throws OciError BODY_TOO_LARGE, or BODY_INVALID where it does not come whole.
  */
-export async function readSmallBody(request: IncomingMessage, wantBody: () => void, { limit, what, within }: BodyBounds): Promise<Buffer> {
-  const tooLarge = () => new OciError('BODY_TOO_LARGE', { message: `${what} is at most ${limit} bytes` });
+export async function readSmallBody(
+  request: IncomingMessage,
+  wantBody: () => void,
+  { limit, what, within }: BodyBounds,
+): Promise<Buffer> {
+  const tooLarge = () =>
+    new OciError('BODY_TOO_LARGE', { message: `${what} is at most ${limit} bytes` });
   const cutShort = () => new OciError('BODY_INVALID', { message: `${what} did not come whole` });
   if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge();
   wantBody();

@@ -37,6 +37,8 @@ export class EdgeListener {
     return (request, response) => {
       const id = randomUUID();
       response.setHeader('X-Request-Id', id);
+      // Each room that a request passes waits for its end: the log, the throttles, the relay.
+      response.setMaxListeners(30);
       this.#admit(request, response, id).then(
         (route) => {
           request.url = route;
@@ -75,10 +77,17 @@ export class EdgeListener {
 }
 
 /** A token request by POST says what it asks in its body; that is part of what is parsed here. */
-async function withForm(request: IncomingMessage, { asked, method, naming }: ParsedRequest, wantBody: () => void): Promise<Asked> {
+async function withForm(
+  request: IncomingMessage,
+  { asked, method, naming }: ParsedRequest,
+  wantBody: () => void,
+): Promise<Asked> {
   if (asked.noun !== 'token' || method !== 'POST') return asked;
   const form = await readSmallBody(request, wantBody, TOKEN_FORM);
-  return { noun: 'token', request: readTokenForm(new URLSearchParams(form.toString('utf8')), naming) };
+  return {
+    noun: 'token',
+    request: readTokenForm(new URLSearchParams(form.toString('utf8')), naming),
+  };
 }
 
 /** It comes from strangers. */
@@ -91,7 +100,10 @@ const TOKEN_FORM = { limit: 16 * 1024, what: 'a token request', within: 10_000 }
 function refuseOddFraming(request: IncomingMessage): void {
   const coding = request.headers['transfer-encoding'];
   if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
-    throw new OciError('REQUEST_INVALID', { message: 'the only transfer coding is chunked', headers: { Connection: 'close' } });
+    throw new OciError('REQUEST_INVALID', {
+      message: 'the only transfer coding is chunked',
+      headers: { Connection: 'close' },
+    });
   }
   const expect = request.headers.expect;
   if (expect !== undefined && expect.toLowerCase() !== '100-continue') {

@@ -1,4 +1,10 @@
-import { Catch, HttpException, Inject, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import {
+  Catch,
+  HttpException,
+  Inject,
+  type ArgumentsHost,
+  type ExceptionFilter,
+} from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Log } from '../journal/log';
 import { OciError } from '../oci/oci-error';
@@ -13,18 +19,26 @@ export class ErrorFilter implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const request = http.getRequest<IncomingMessage>();
-    sendError(request, http.getResponse<ServerResponse>(), toOciError(error, contextOf(request)?.id, this.log));
+    sendError(
+      request,
+      http.getResponse<ServerResponse>(),
+      toOciError(error, contextOf(request)?.id, this.log),
+    );
   }
 }
 
 /** The error as the client may see it. */
 export function toOciError(error: unknown, id: string | undefined, log: Log): OciError {
   if (error instanceof OciError) {
-    if (error.cause !== undefined || error.status >= 500) log.warn({ request: id, code: error.code, err: error }, error.message);
+    if (error.cause !== undefined || error.status >= 500)
+      log.warn({ request: id, code: error.code, err: error }, error.message);
     return error;
   }
   // The router's own: an address below /admin that no controller serves.
   if (error instanceof HttpException && error.getStatus() === 404) return new OciError('NOT_FOUND');
   log.error({ request: id, err: error }, 'a fault in the gate itself');
-  return new OciError('UNKNOWN', { message: 'the gate failed; its log says more', detail: { request: id } });
+  return new OciError('UNKNOWN', {
+    message: 'the gate failed; its log says more',
+    detail: { request: id },
+  });
 }

@@ -22,7 +22,9 @@ export function resolveName(asked: string, { table, chosen }: Naming): NamedRepo
   const registry = table.byName(prefix);
   if (registry) return named(registry, asked.slice(slash + 1), asked);
   if (prefix.includes('.') || prefix.includes(':')) {
-    throw new OciError('NAME_UNKNOWN', { message: `this gate has no registry of the name ${prefix.slice(0, 255)}` });
+    throw new OciError('NAME_UNKNOWN', {
+      message: `this gate has no registry of the name ${prefix.slice(0, 255)}`,
+    });
   }
   return named(table.default, asked, asked);
 }
@@ -31,7 +33,9 @@ function named(registry: Registry, text: string, asked: string): NamedRepository
   const completed = registry.library && !text.includes('/') ? `library/${text}` : text;
   const repository = parseRepositoryName(completed);
   if (!repository || !parseRepositoryName(text)) {
-    throw new OciError('NAME_INVALID', { detail: 'lower-case letters, digits and single separators . _ __ - in parts parted by /' });
+    throw new OciError('NAME_INVALID', {
+      detail: 'lower-case letters, digits and single separators . _ __ - in parts parted by /',
+    });
   }
   return { registry, repository, canonical: canonicalName(registry.name, repository), asked };
 }

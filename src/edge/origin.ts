@@ -10,7 +10,9 @@ import { OciError } from '../oci/oci-error';
 export type TrustedProxy = (address: string, hop: number) => boolean;
 
 export function trustedProxies({ trustProxy }: Pick<Settings, 'trustProxy'>): TrustedProxy {
-  return typeof trustProxy === 'number' ? (_address, hop) => hop < trustProxy : proxyaddr.compile([...trustProxy]);
+  return typeof trustProxy === 'number'
+    ? (_address, hop) => hop < trustProxy
+    : proxyaddr.compile([...trustProxy]);
 }
 
 export interface Origin {
@@ -37,7 +39,8 @@ export function originOf(
 ): Origin {
   const peer = request.socket.remoteAddress ?? '';
   const behindProxy = trusts(peer, 0);
-  const host = (behindProxy ? forwarded(request, 'x-forwarded-host') : undefined) ?? hostHeader(request);
+  const host =
+    (behindProxy ? forwarded(request, 'x-forwarded-host') : undefined) ?? hostHeader(request);
   if (host !== undefined && !HOST.test(host)) {
     throw new OciError('REQUEST_INVALID', { message: 'the Host header is not a host name' });
   }
@@ -45,7 +48,10 @@ export function originOf(
   const registry = host === undefined || anyHost ? undefined : registryOf(host, publicUrl, table);
   return {
     address: normalAddress(proxyaddr(request, trusts)),
-    base: registry && host ? `${scheme}://${host}` : (publicUrl ?? `${scheme}://${host ?? 'localhost'}`),
+    base:
+      registry && host
+        ? `${scheme}://${host}`
+        : (publicUrl ?? `${scheme}://${host ?? 'localhost'}`),
     registry,
   };
 }
@@ -69,7 +75,11 @@ function forwarded(request: IncomingMessage, name: string): string | undefined {
   return value === '' ? undefined : value;
 }
 
-function schemeOf(request: IncomingMessage, behindProxy: boolean, publicUrl: string | undefined): string {
+function schemeOf(
+  request: IncomingMessage,
+  behindProxy: boolean,
+  publicUrl: string | undefined,
+): string {
   if (publicUrl) return publicUrl.slice(0, publicUrl.indexOf(':'));
   const proto = behindProxy ? forwarded(request, 'x-forwarded-proto') : undefined;
   if (proto === 'https' || proto === 'http') return proto;
@@ -77,11 +87,18 @@ function schemeOf(request: IncomingMessage, behindProxy: boolean, publicUrl: str
 }
 
 /** A host is a key into the table, never an address to connect to. */
-function registryOf(host: string, publicUrl: string | undefined, table: RegistryTable): Registry | undefined {
+function registryOf(
+  host: string,
+  publicUrl: string | undefined,
+  table: RegistryTable,
+): Registry | undefined {
   const name = host.replace(/:\d+$/, '');
   const registry = table.byHost(name);
   if (registry || !table.routesByHost) return registry;
-  const own = name === 'localhost' || ipaddr.isValid(name.replace(/^\[|\]$/g, '')) || name === (publicUrl && new URL(publicUrl).hostname);
+  const own =
+    name === 'localhost' ||
+    ipaddr.isValid(name.replace(/^\[|\]$/g, '')) ||
+    name === (publicUrl && new URL(publicUrl).hostname);
   if (own) return undefined;
   throw new OciError('NOT_FOUND', {
     message: 'Available registry routes',

@@ -15,8 +15,19 @@ const docker: Registry = {
   authHosts: [],
   builtIn: true,
 };
-const ghcr: Registry = { ...docker, name: 'ghcr.io', url: new URL('https://ghcr.io'), hosts: ['ghcr.example.com'], library: false };
-const local: Registry = { ...docker, name: '127.0.0.1:5000', url: new URL('http://127.0.0.1:5000'), library: false };
+const ghcr: Registry = {
+  ...docker,
+  name: 'ghcr.io',
+  url: new URL('https://ghcr.io'),
+  hosts: ['ghcr.example.com'],
+  library: false,
+};
+const local: Registry = {
+  ...docker,
+  name: '127.0.0.1:5000',
+  url: new URL('http://127.0.0.1:5000'),
+  library: false,
+};
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 
 interface Given {
@@ -26,7 +37,10 @@ interface Given {
   env?: Record<string, string>;
 }
 
-function parse(target: string, { method = 'GET', headers = {}, table = new RegistryTable([docker]), env = {} }: Given = {}) {
+function parse(
+  target: string,
+  { method = 'GET', headers = {}, table = new RegistryTable([docker]), env = {} }: Given = {},
+) {
   const socket = new Socket();
   Object.defineProperty(socket, 'remoteAddress', { value: '192.0.2.1' });
   const request = new IncomingMessage(socket);
@@ -53,7 +67,11 @@ describe('names', () => {
   it.each([
     ['/v2/nginx/manifests/latest', 'docker.io/library/nginx', 'nginx'],
     ['/v2/library/nginx/manifests/latest', 'docker.io/library/nginx', 'library/nginx'],
-    ['/v2/docker.io/library/nginx/manifests/latest', 'docker.io/library/nginx', 'docker.io/library/nginx'],
+    [
+      '/v2/docker.io/library/nginx/manifests/latest',
+      'docker.io/library/nginx',
+      'docker.io/library/nginx',
+    ],
     ['/v2/docker.io/nginx/manifests/latest', 'docker.io/library/nginx', 'docker.io/nginx'],
     ['/v2/team/manifests/manifests/latest', 'docker.io/team/manifests', 'team/manifests'],
     ['/v2/team/blobs/uploads/manifests/v1', 'docker.io/team/blobs/uploads', 'team/blobs/uploads'],
@@ -74,7 +92,10 @@ describe('names', () => {
       parse('/v2/org/app/tags/list?ns=ghcr.io', { table, headers: { host: 'localhost' } }),
     ];
 
-    for (const { asked } of ways) expect(asked).toMatchObject({ name: { canonical: 'ghcr.io/org/app', repository: 'org/app' } });
+    for (const { asked } of ways)
+      expect(asked).toMatchObject({
+        name: { canonical: 'ghcr.io/org/app', repository: 'org/app' },
+      });
     expect(ways.map(({ realm }) => realm)).toEqual([
       'http://localhost/v2/auth',
       'http://ghcr.example.com/v2/auth',
@@ -170,31 +191,60 @@ describe('nouns', () => {
   });
 
   it('mount only from a source that can be meant here', () => {
-    const mount = (from: string) => parse(`/v2/a/blobs/uploads/?mount=${DIGEST}${from}`, { method: 'POST' }).asked;
+    const mount = (from: string) =>
+      parse(`/v2/a/blobs/uploads/?mount=${DIGEST}${from}`, { method: 'POST' }).asked;
 
-    expect(mount('&from=b')).toMatchObject({ mount: { digest: DIGEST, from: { canonical: 'docker.io/library/b' } } });
+    expect(mount('&from=b')).toMatchObject({
+      mount: { digest: DIGEST, from: { canonical: 'docker.io/library/b' } },
+    });
     expect(mount('')).toMatchObject({ mount: undefined });
     expect(mount('&from=evil.example/b')).toMatchObject({ mount: undefined });
   });
 
   it('are parsed without a fault whatever the target is', () => {
     const segment = fc.oneof(
-      fc.constantFrom('v2', 'admin', 'users', 'blobs', 'uploads', 'manifests', 'tags', 'list', 'auth', '', '.', '..', '%2e', '_catalog', ';', 'A'),
+      fc.constantFrom(
+        'v2',
+        'admin',
+        'users',
+        'blobs',
+        'uploads',
+        'manifests',
+        'tags',
+        'list',
+        'auth',
+        '',
+        '.',
+        '..',
+        '%2e',
+        '_catalog',
+        ';',
+        'A',
+      ),
       fc.string({ maxLength: 8 }),
     );
-    const target = fc.tuple(fc.array(segment, { maxLength: 8 }), fc.string({ maxLength: 20 })).map(([parts, query]) => `/${parts.join('/')}?${query}`);
+    const target = fc
+      .tuple(fc.array(segment, { maxLength: 8 }), fc.string({ maxLength: 20 }))
+      .map(([parts, query]) => `/${parts.join('/')}?${query}`);
 
     fc.assert(
-      fc.property(target, fc.constantFrom('GET', 'PUT', 'DELETE', 'POST', 'OPTIONS'), (text, method) => {
-        const status = refusal(text, { method });
-        expect([0, 400, 404, 405]).toContain(status);
-        if (status !== 0) return;
-        const { asked, need, route } = parse(text, { method });
-        // What is public is one of five addresses, to the letter; what is the router's own is named by the noun alone.
-        if (need.kind === 'nothing') expect(['/', '/health', '/health/live', '/health/ready', '/internal/token']).toContain(route);
-        if (asked.noun === 'admin') expect(route).toMatch(/^\/admin(?:\/[^/?;\\]+)+$/);
-        else if (need.kind !== 'nothing') expect(route).toBe(`/internal/${asked.noun}`);
-      }),
+      fc.property(
+        target,
+        fc.constantFrom('GET', 'PUT', 'DELETE', 'POST', 'OPTIONS'),
+        (text, method) => {
+          const status = refusal(text, { method });
+          expect([0, 400, 404, 405]).toContain(status);
+          if (status !== 0) return;
+          const { asked, need, route } = parse(text, { method });
+          // What is public is one of five addresses, to the letter; what is the router's own is named by the noun alone.
+          if (need.kind === 'nothing')
+            expect(['/', '/health', '/health/live', '/health/ready', '/internal/token']).toContain(
+              route,
+            );
+          if (asked.noun === 'admin') expect(route).toMatch(/^\/admin(?:\/[^/?;\\]+)+$/);
+          else if (need.kind !== 'nothing') expect(route).toBe(`/internal/${asked.noun}`);
+        },
+      ),
       { numRuns: 2000 },
     );
   });
@@ -206,12 +256,19 @@ describe('the public base', () => {
     [{ host: 'GATE.example' }, {}, 'http://gate.example'],
     [{ host: '[::1]:5000' }, {}, 'http://[::1]:5000'],
     [{ host: 'evil.example' }, { PUBLIC_URL: 'https://gate.example' }, 'https://gate.example'],
-    [{ host: 'gate.example', 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' }, {}, 'http://gate.example'],
+    [
+      { host: 'gate.example', 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' },
+      {},
+      'http://gate.example',
+    ],
   ])('of %j with %j is %s', (headers, env, base) => {
     expect(parse('/v2/', { headers, env: env as Record<string, string> }).base).toBe(base);
   });
 
-  it.each(['evil/x?y#', 'a b', 'user@host', 'host:port', 'x'.repeat(300), '-a', '<script>'])('refuses Host: %s', (host) => {
-    expect(refusal('/v2/', { headers: { host } })).toBe(400);
-  });
+  it.each(['evil/x?y#', 'a b', 'user@host', 'host:port', 'x'.repeat(300), '-a', '<script>'])(
+    'refuses Host: %s',
+    (host) => {
+      expect(refusal('/v2/', { headers: { host } })).toBe(400);
+    },
+  );
 });

@@ -16,7 +16,10 @@ import { readTokenQuery } from './read-token-request';
 import { readV2Path } from './v2-path';
 
 /** The parts of a context that the raw request decides, and the router's own name for what is asked. */
-export type ParsedRequest = Pick<RequestContext, 'method' | 'address' | 'base' | 'realm' | 'asked' | 'need'> & {
+export type ParsedRequest = Pick<
+  RequestContext,
+  'method' | 'address' | 'base' | 'realm' | 'asked' | 'need'
+> & {
   readonly route: string;
   readonly naming: Naming;
 };
@@ -51,13 +54,18 @@ export function parseRequest(
   const method = request.method ?? '';
   const { path, query } = targetOf(request.url ?? '');
   const health = HEALTH_PATHS.has(path);
-  const { address, base, registry } = originOf(request, settings, table, trusts, { anyHost: health });
+  const { address, base, registry } = originOf(request, settings, table, trusts, {
+    anyHost: health,
+  });
   const namespace = namespaceOf(query, table);
   const naming = { table, chosen: namespace ?? registry };
-  const found = health ? { asked: { noun: 'health' } as const, route: path } : askedAt(path, method, query, naming);
+  const found = health
+    ? { asked: { noun: 'health' } as const, route: path }
+    : askedAt(path, method, query, naming);
   if (!found) throw new OciError('NOT_FOUND');
   const methods = METHODS[found.asked.noun];
-  if (methods && !methods.includes(method)) throw new OciError('UNSUPPORTED', { headers: { Allow: methods.join(', ') } });
+  if (methods && !methods.includes(method))
+    throw new OciError('UNSUPPORTED', { headers: { Allow: methods.join(', ') } });
   // containerd repeats the realm's query, so that the names in its scopes are read as those on its paths.
   const realm = `${base}/v2/auth${namespace ? `?ns=${encodeURIComponent(namespace.name)}` : ''}`;
   return { method, address, base, realm, naming, ...found, need: needOf(found.asked, method) };
@@ -73,7 +81,8 @@ function targetOf(target: string): { path: string; query: URLSearchParams } {
   if (path.length > MAX_PATH || query.length > MAX_QUERY) {
     throw new OciError('REQUEST_INVALID', { message: 'the address is too long' });
   }
-  if (!path.startsWith('/')) throw new OciError('REQUEST_INVALID', { message: 'the address must be a path' });
+  if (!path.startsWith('/'))
+    throw new OciError('REQUEST_INVALID', { message: 'the address must be a path' });
   if (/[^\x21-\x7e]|\\|\/\/|\/\.{1,2}(?:\/|$)/.test(path)) throw misspelt(path);
   return { path, query: new URLSearchParams(query) };
 }
@@ -81,7 +90,9 @@ function targetOf(target: string): { path: string; query: URLSearchParams } {
 /** Below `/v2/` a client is told of its mistake; anywhere else a second spelling of an address is no address. */
 function misspelt(path: string): OciError {
   if (!path.startsWith('/v2/')) return new OciError('NOT_FOUND');
-  return new OciError('REQUEST_INVALID', { message: 'the path may not hold escapes, dot segments or doubled slashes' });
+  return new OciError('REQUEST_INVALID', {
+    message: 'the path may not hold escapes, dot segments or doubled slashes',
+  });
 }
 
 /** containerd's `?ns=`: a key into the table of registries, never an address to connect to. */
@@ -89,11 +100,17 @@ function namespaceOf(query: URLSearchParams, table: RegistryTable) {
   const ns = single(query, 'ns');
   if (ns === undefined) return undefined;
   const registry = table.byName(ns);
-  if (!registry) throw new OciError('NAME_UNKNOWN', { message: 'this gate has no registry of that name' });
+  if (!registry)
+    throw new OciError('NAME_UNKNOWN', { message: 'this gate has no registry of that name' });
   return registry;
 }
 
-function askedAt(path: string, method: string, query: URLSearchParams, naming: Naming): { asked: Asked; route: string } | undefined {
+function askedAt(
+  path: string,
+  method: string,
+  query: URLSearchParams,
+  naming: Naming,
+): { asked: Asked; route: string } | undefined {
   if (path === '/') return { asked: { noun: 'status' }, route: '/' };
   if (path.startsWith('/admin/')) {
     const route = readAdminPath(path);
@@ -104,7 +121,8 @@ function askedAt(path: string, method: string, query: URLSearchParams, naming: N
     const request = readTokenQuery(method === 'POST' ? 'POST' : 'GET', query, naming);
     return { asked: { noun: 'token', request }, route: '/internal/token' };
   }
-  const rest = path === '/v2' ? '' : path.startsWith('/v2/') ? path.slice('/v2/'.length) : undefined;
+  const rest =
+    path === '/v2' ? '' : path.startsWith('/v2/') ? path.slice('/v2/'.length) : undefined;
   const asked = rest === undefined ? undefined : readV2Path(rest, query, naming);
   return asked && { asked, route: `/internal/${asked.noun}` };
 }
@@ -130,7 +148,8 @@ function needOf(asked: Asked, method: string): Need {
     case 'tags':
     case 'referrers':
       if (method === 'DELETE') return { kind: 'repository', name: asked.name, actions: ['delete'] };
-      if (method === 'PUT') return { kind: 'repository', name: asked.name, actions: ['pull', 'push'] };
+      if (method === 'PUT')
+        return { kind: 'repository', name: asked.name, actions: ['pull', 'push'] };
       return { kind: 'repository', name: asked.name, actions: ['pull'] };
     default:
       return asked satisfies never;

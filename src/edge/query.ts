@@ -5,7 +5,8 @@ import type { ListingQuery, Page } from './request-context';
 /** The one value of a parameter, or undefined. */
 export function single(query: URLSearchParams, name: string): string | undefined {
   const values = query.getAll(name);
-  if (values.length > 1) throw new OciError('REQUEST_INVALID', { message: `the parameter ${name} may be given once` });
+  if (values.length > 1)
+    throw new OciError('REQUEST_INVALID', { message: `the parameter ${name} may be given once` });
   return values[0];
 }
 
@@ -30,6 +31,9 @@ const MAX_PARAMETERS = 10;
 export function listingQueryOf(query: URLSearchParams): ListingQuery {
   const { n } = pageOf(query);
   const names = [...new Set(query.keys())].filter((name) => name !== 'ns');
-  if (names.length > MAX_PARAMETERS) throw new OciError('REQUEST_INVALID', { message: 'the query has too many parameters' });
-  return Object.fromEntries(names.map((name) => [name, name === 'n' ? String(n) : (single(query, name) ?? '')]));
+  if (names.length > MAX_PARAMETERS)
+    throw new OciError('REQUEST_INVALID', { message: 'the query has too many parameters' });
+  return Object.fromEntries(
+    names.map((name) => [name, name === 'n' ? String(n) : (single(query, name) ?? '')]),
+  );
 }

@@ -8,13 +8,18 @@ import { single } from './query';
 import type { AskedScope, Grant, TokenRequest } from './token-request';
 
 /** What the address alone says; a POST's form is added by {@link readTokenForm}. */
-export function readTokenQuery(method: 'GET' | 'POST', query: URLSearchParams, naming: Naming): TokenRequest {
+export function readTokenQuery(
+  method: 'GET' | 'POST',
+  query: URLSearchParams,
+  naming: Naming,
+): TokenRequest {
   return {
     method,
     grant: { kind: 'header' },
     service: single(query, 'service'),
     scopes: scopesOf(query.getAll('scope'), naming),
-    offline: single(query, 'offline_token') === 'true' || single(query, 'access_type') === 'offline',
+    offline:
+      single(query, 'offline_token') === 'true' || single(query, 'access_type') === 'offline',
   };
 }
 
@@ -35,9 +40,14 @@ export function readTokenForm(form: URLSearchParams, naming: Naming): TokenReque
 function grantOf(form: URLSearchParams): Grant {
   const type = single(form, 'grant_type');
   if (type === 'password') {
-    return { kind: 'password', username: single(form, 'username') ?? '', password: single(form, 'password') ?? '' };
+    return {
+      kind: 'password',
+      username: single(form, 'username') ?? '',
+      password: single(form, 'password') ?? '',
+    };
   }
-  if (type === 'refresh_token') return { kind: 'refresh_token', refreshToken: single(form, 'refresh_token') ?? '' };
+  if (type === 'refresh_token')
+    return { kind: 'refresh_token', refreshToken: single(form, 'refresh_token') ?? '' };
   throw new OciError('NOT_FOUND', { message: 'grant_type must be password or refresh_token' });
 }
 

@@ -56,7 +56,12 @@ export type Asked =
       readonly digest?: Digest;
     }
   | { readonly noun: 'tags'; readonly name: NamedRepository; readonly query: ListingQuery }
-  | { readonly noun: 'referrers'; readonly name: NamedRepository; readonly digest: Digest; readonly query: ListingQuery }
+  | {
+      readonly noun: 'referrers';
+      readonly name: NamedRepository;
+      readonly digest: Digest;
+      readonly query: ListingQuery;
+    }
   | { readonly noun: 'catalog'; readonly page: Page }
   | { readonly noun: 'token'; readonly request: TokenRequest }
   | { readonly noun: 'admin' }
@@ -67,7 +72,11 @@ export type Asked =
 export type Need =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'login' }
-  | { readonly kind: 'repository'; readonly name: NamedRepository; readonly actions: readonly RepositoryAction[] }
+  | {
+      readonly kind: 'repository';
+      readonly name: NamedRepository;
+      readonly actions: readonly RepositoryAction[];
+    }
   | { readonly kind: 'catalog' }
   | { readonly kind: 'admin' };
 
@@ -123,14 +132,21 @@ export function contextOf(request: IncomingMessage): RequestContext | undefined 
 }
 
 /** The context of a request that got past the guards. */
-export function admittedContextOf(request: IncomingMessage): RequestContext & { identity: Identity } {
+export function admittedContextOf(
+  request: IncomingMessage,
+): RequestContext & { identity: Identity } {
   const context = contexts.get(request);
-  if (!context?.identity) throw new Error('a request reached its controller without passing the guards');
+  if (!context?.identity)
+    throw new Error('a request reached its controller without passing the guards');
   return context as RequestContext & { identity: Identity };
 }
 
 /** What the request asks, narrowed to the noun that the controller serves. */
-export function askedOf<N extends Asked['noun']>(context: RequestContext, noun: N): Extract<Asked, { noun: N }> {
-  if (context.asked.noun !== noun) throw new Error(`a request for ${context.asked.noun} reached the controller of ${noun}`);
+export function askedOf<N extends Asked['noun']>(
+  context: RequestContext,
+  noun: N,
+): Extract<Asked, { noun: N }> {
+  if (context.asked.noun !== noun)
+    throw new Error(`a request for ${context.asked.noun} reached the controller of ${noun}`);
   return context.asked as Extract<Asked, { noun: N }>;
 }

@@ -8,7 +8,12 @@ import type { RequestContext } from './request-context';
  * no path of the client's is among it.
  * @returns where the context goes once there is one; a request that was refused before has a line too.
  */
-export function logRequest(log: Log, request: IncomingMessage, response: ServerResponse, id: string): { context?: RequestContext } {
+export function logRequest(
+  log: Log,
+  request: IncomingMessage,
+  response: ServerResponse,
+  id: string,
+): { context?: RequestContext } {
   const began = performance.now();
   const { socket } = request;
   const [sent, received] = [socket.bytesWritten, socket.bytesRead];

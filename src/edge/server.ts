@@ -1,6 +1,12 @@
 /** The HTTP or HTTPS server itself: its limits, its idle rule, its certificate. */
 import { readFileSync, unwatchFile, watchFile } from 'node:fs';
-import { createServer as createHttp, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer as createHttp,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import { createServer as createHttps, type Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Settings } from '../config/settings';
@@ -75,7 +81,10 @@ function reloadTls(server: TlsServer, tls: TlsFiles, log: Log): void {
       server.setSecureContext(readTls(tls));
       log.info('the TLS certificate was read anew');
     } catch (error) {
-      log.error({ err: error }, 'the TLS certificate or key cannot be used; the last good one stays in force');
+      log.error(
+        { err: error },
+        'the TLS certificate or key cannot be used; the last good one stays in force',
+      );
     }
   };
   const files = [tls.certFile, tls.keyFile];

@@ -12,7 +12,11 @@ import type { Asked } from './request-context';
 const UPLOAD_UUID = /^[A-Za-z0-9_=.-]{1,128}$/;
 
 /** @param rest what follows `/v2/`. @returns undefined where no noun is at this address. @throws OciError for a malformed one. */
-export function readV2Path(rest: string, query: URLSearchParams, naming: Naming): Asked | undefined {
+export function readV2Path(
+  rest: string,
+  query: URLSearchParams,
+  naming: Naming,
+): Asked | undefined {
   if (rest === '') return { noun: 'base' };
   if (rest === '_catalog') return { noun: 'catalog', page: pageOf(query) };
   const parts = rest.split('/');
@@ -20,12 +24,21 @@ export function readV2Path(rest: string, query: URLSearchParams, naming: Naming)
   const noun = parts.pop();
   const name = () => resolveName(parts.join('/'), naming);
   if (noun === 'manifests') return { noun: 'manifest', name: name(), reference: referenceIn(last) };
-  if (noun === 'tags' && last === 'list') return { noun: 'tags', name: name(), query: listingQueryOf(query) };
-  if (noun === 'referrers') return { noun: 'referrers', name: name(), digest: digestIn(last), query: listingQueryOf(query) };
+  if (noun === 'tags' && last === 'list')
+    return { noun: 'tags', name: name(), query: listingQueryOf(query) };
+  if (noun === 'referrers')
+    return {
+      noun: 'referrers',
+      name: name(),
+      digest: digestIn(last),
+      query: listingQueryOf(query),
+    };
   if (noun === 'blobs' && last === 'uploads') return uploads(parts.join('/'), query, naming);
   if (noun === 'blobs') return { noun: 'blob', name: name(), digest: digestIn(last) };
   if (noun === 'uploads' && parts.pop() === 'blobs') {
-    return last === '' ? uploads(parts.join('/'), query, naming) : upload(parts.join('/'), last, query, naming);
+    return last === ''
+      ? uploads(parts.join('/'), query, naming)
+      : upload(parts.join('/'), last, query, naming);
   }
   return undefined;
 }
@@ -65,7 +78,10 @@ function upload(asked: string, uuid: string, query: URLSearchParams, naming: Nam
 
 function digestIn(text: string): Digest {
   const digest = parseDigest(text);
-  if (!digest) throw new OciError('DIGEST_INVALID', { message: 'a digest is sha256: or sha512: and lower-case hex digits' });
+  if (!digest)
+    throw new OciError('DIGEST_INVALID', {
+      message: 'a digest is sha256: or sha512: and lower-case hex digits',
+    });
   return digest;
 }
 
@@ -73,6 +89,10 @@ function referenceIn(text: string) {
   const reference = parseReference(text);
   if (reference) return reference;
   throw text.includes(':')
-    ? new OciError('DIGEST_INVALID', { message: 'a digest is sha256: or sha512: and lower-case hex digits' })
-    : new OciError('TAG_INVALID', { message: 'a tag is at most 128 of A–Z a–z 0–9 _ . - and begins with none of . and -' });
+    ? new OciError('DIGEST_INVALID', {
+        message: 'a digest is sha256: or sha512: and lower-case hex digits',
+      })
+    : new OciError('TAG_INVALID', {
+        message: 'a tag is at most 128 of A–Z a–z 0–9 _ . - and begins with none of . and -',
+      });
 }

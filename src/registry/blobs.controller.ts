@@ -23,7 +23,13 @@ export class BlobsController {
   @Head()
   async head(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
     const { identity, asked } = admitted(request, 'blob');
-    const blob = await this.content.blob('HEAD', sourceOf(asked.name, identity), asked.digest, undefined, untilClientLeaves(response));
+    const blob = await this.content.blob(
+      'HEAD',
+      sourceOf(asked.name, identity),
+      asked.digest,
+      undefined,
+      untilClientLeaves(response),
+    );
     await discard(blob);
     response.writeHead(200, headersOf(blob, asked.digest)).end();
   }
@@ -31,8 +37,17 @@ export class BlobsController {
   @Get()
   async get(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
     const { identity, asked } = admitted(request, 'blob');
-    const range = request.headers.range !== undefined && ONE_RANGE.test(request.headers.range) ? request.headers.range : undefined;
-    const blob = await this.content.blob('GET', sourceOf(asked.name, identity), asked.digest, range, untilClientLeaves(response));
+    const range =
+      request.headers.range !== undefined && ONE_RANGE.test(request.headers.range)
+        ? request.headers.range
+        : undefined;
+    const blob = await this.content.blob(
+      'GET',
+      sourceOf(asked.name, identity),
+      asked.digest,
+      range,
+      untilClientLeaves(response),
+    );
     response.writeHead(blob.status, headersOf(blob, asked.digest));
     // A body that breaks off breaks the client's connection: the answer has begun, and nothing else tells it.
     await pipeline(blob.body, response).catch(() => response.destroy());
@@ -49,7 +64,8 @@ export class BlobsController {
       path: `/v2/${repository}/blobs/${asked.digest}`,
       access: [{ type: 'repository', name: repository, actions: ['delete'] }],
     });
-    if (answer.status !== 202 && answer.status !== 200) throw await refusalOf(answer, 'BLOB_UNKNOWN');
+    if (answer.status !== 202 && answer.status !== 200)
+      throw await refusalOf(answer, 'BLOB_UNKNOWN');
     await discard(answer);
     this.audit.write({
       event: 'delete',
@@ -70,7 +86,11 @@ function headersOf({ status, headers }: UpstreamResponse, digest: Digest) {
     ETag: `"${digest}"`,
     'Accept-Ranges': 'bytes',
     'Cache-Control': 'max-age=31536000, private',
-    ...(headers['content-length'] === undefined ? {} : { 'Content-Length': headers['content-length'] }),
-    ...(status === 206 && headers['content-range'] !== undefined ? { 'Content-Range': headers['content-range'] } : {}),
+    ...(headers['content-length'] === undefined
+      ? {}
+      : { 'Content-Length': headers['content-length'] }),
+    ...(status === 206 && headers['content-range'] !== undefined
+      ? { 'Content-Range': headers['content-range'] }
+      : {}),
   };
 }

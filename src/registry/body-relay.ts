@@ -1,10 +1,17 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { createProxyMiddleware, type RequestHandler } from 'http-proxy-middleware';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Inject } from '@nestjs/common';
 import { Settings } from '../config/settings';
 import { OciError } from '../oci/oci-error';
 import { UpstreamClient, type UpstreamResponse } from '../upstream/upstream.client';
+
+/** Where a body goes, and as what. */
+export interface BodyTarget {
+  readonly method: 'PATCH' | 'PUT';
+  /** The upstream's address, sent to the letter: it may be signed. */
+  readonly to: URL;
+  readonly authorization?: string;
+}
 
 interface Passage {
   readonly to: URL;
@@ -39,8 +46,13 @@ export class BodyRelay {
       ejectPlugins: true,
       plugins: [
         (server) => {
-          server.on('proxyRes', (answer, request) => this.#passages.get(request)?.resolve(responseOf(answer)));
-          server.on('error', (error, request) => request && this.#passages.get(request)?.reject(error));
+          server.on('proxyRes', (answer, request) =>
+            this.#passages.get(request)?.resolve(responseOf(answer)),
+          );
+          server.on(
+            'error',
+            (error, request) => request && this.#passages.get(request)?.reject(error),
+          );
         },
       ],
       router: (request, _response, options) => {
@@ -53,20 +65,30 @@ export class BodyRelay {
   }
 
   /**
-   * @param to the upstream's address, to the letter: it may be signed.
-   * @param authorization the header for it.
    * @throws OciError UNAVAILABLE when the upstream cannot be reached or breaks off: clients then send the body again.
    */
-  async send(request: IncomingMessage, response: ServerResponse, to: URL, authorization: string | undefined): Promise<UpstreamResponse> {
+  async send(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { method, to, authorization }: BodyTarget,
+  ): Promise<UpstreamResponse> {
     const headers: NodeJS.Dict<string | string[]> = {};
-    for (const name of PASSED) if (request.headers[name] !== undefined) headers[name] = request.headers[name];
+    for (const name of PASSED)
+      if (request.headers[name] !== undefined) headers[name] = request.headers[name];
     if (authorization !== undefined) headers.authorization = authorization;
     // The middleware passes on what it finds on the request; from here on that is what was chosen.
     request.headers = headers;
+    request.method = method;
     request.url = `${to.pathname}${to.search}`;
     return new Promise<UpstreamResponse>((resolve, reject) => {
       const fail = (error: unknown) =>
-        reject(new OciError('UNAVAILABLE', { message: 'the upstream registry broke off the upload', headers: { 'Retry-After': '5' }, cause: error }));
+        reject(
+          new OciError('UNAVAILABLE', {
+            message: 'the upstream registry broke off the upload',
+            headers: { 'Retry-After': '5' },
+            cause: error,
+          }),
+        );
       this.#passages.set(request, { to, resolve, reject: fail });
       response.once('close', () => fail(undefined));
       this.#proxy(request, response, fail).catch(fail);
@@ -76,7 +98,10 @@ export class BodyRelay {
 
 function responseOf(answer: IncomingMessage): UpstreamResponse {
   const headers = Object.fromEntries(
-    Object.entries(answer.headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : (value ?? '')]),
+    Object.entries(answer.headers).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value.join(', ') : (value ?? ''),
+    ]),
   );
   return { status: answer.statusCode ?? 0, headers, body: answer };
 }

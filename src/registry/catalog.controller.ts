@@ -29,16 +29,29 @@ export class CatalogController {
   async list(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
     const { identity, asked } = admitted(request, 'catalog');
     const limit = asked.page.n ?? PAGE;
-    const { visible, more } = await this.#visible(identity, asked.page, limit, untilClientLeaves(response));
+    const { visible, more } = await this.#visible(
+      identity,
+      asked.page,
+      limit,
+      untilClientLeaves(response),
+    );
     const repositories = visible.slice(0, limit);
     if (more || visible.length > limit) {
-      response.setHeader('Link', linkTo('/v2/_catalog', nextPage(limit, repositories.at(-1) ?? asked.page.last)));
+      response.setHeader(
+        'Link',
+        linkTo('/v2/_catalog', nextPage(limit, repositories.at(-1) ?? asked.page.last)),
+      );
     }
     sendJson(response, { repositories });
   }
 
   /** Asks the upstream page by page until enough names are visible, or there are no more. */
-  async #visible(identity: Identity, page: Page, limit: number, signal: AbortSignal): Promise<{ visible: string[]; more: boolean }> {
+  async #visible(
+    identity: Identity,
+    page: Page,
+    limit: number,
+    signal: AbortSignal,
+  ): Promise<{ visible: string[]; more: boolean }> {
     const registry = this.registries.current.default;
     const visible: string[] = [];
     let query = nextPage(PAGE, page.last);
@@ -54,7 +67,8 @@ export class CatalogController {
       });
       for (const text of shaped(Repositories, listing.document).repositories ?? []) {
         const repository = parseRepositoryName(text);
-        if (repository && identity.sees(canonicalName(registry.name, repository))) visible.push(repository);
+        if (repository && identity.sees(canonicalName(registry.name, repository)))
+          visible.push(repository);
       }
       if (!listing.next) return { visible, more: false };
       if (visible.length > limit) return { visible, more: true };

@@ -1,6 +1,13 @@
 /** What the controllers share: the context of their request, its end, and where its content comes from. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { admittedContextOf, askedOf, type Asked, type Identity, type NamedRepository, type RequestContext } from '../edge/request-context';
+import {
+  admittedContextOf,
+  askedOf,
+  type Asked,
+  type Identity,
+  type NamedRepository,
+  type RequestContext,
+} from '../edge/request-context';
 
 /** A request that got past the guards: who asks, and what, narrowed to the controller's noun. */
 export interface Admitted<N extends Asked['noun']> {
@@ -25,5 +32,9 @@ export function untilClientLeaves(response: ServerResponse): AbortSignal {
 
 /** The repository as the upstream knows it, asked for with the credentials that the reader is entitled to. */
 export function sourceOf(name: NamedRepository, identity: Identity) {
-  return { registry: name.registry, repository: name.repository, as: identity.upstreamAs(name.canonical) };
+  return {
+    registry: name.registry,
+    repository: name.repository,
+    as: identity.upstreamAs(name.canonical),
+  };
 }

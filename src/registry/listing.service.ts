@@ -40,7 +40,16 @@ export class ListingService {
   ) {}
 
   /** @throws OciError `notFound`, or BAD_UPSTREAM for what is no JSON, is too large, or leads to another host. */
-  async page({ registry, as, path, query, access, notFound, accept, signal }: ListingRequest): Promise<Listing> {
+  async page({
+    registry,
+    as,
+    path,
+    query,
+    access,
+    notFound,
+    accept,
+    signal,
+  }: ListingRequest): Promise<Listing> {
     const text = new URLSearchParams(query);
     const response = await this.upstream.request({
       registry,
@@ -54,7 +63,10 @@ export class ListingService {
     if (response.status !== 200) throw await refusalOf(response, notFound);
     const body = await readBody(response, MAX_LISTING);
     const link = LINK.exec(response.headers.link ?? '')?.[1];
-    const next = link === undefined ? undefined : this.egress.ownAddress(registry, new URL(path, registry.url), link).searchParams;
+    const next =
+      link === undefined
+        ? undefined
+        : this.egress.ownAddress(registry, new URL(path, registry.url), link).searchParams;
     return { document: parseJson(body), headers: response.headers, next };
   }
 }
@@ -80,5 +92,7 @@ function parseJson(body: Buffer): unknown {
 }
 
 function unusable(): OciError {
-  return new OciError('BAD_UPSTREAM', { message: 'the upstream registry sent a listing that cannot be read' });
+  return new OciError('BAD_UPSTREAM', {
+    message: 'the upstream registry sent a listing that cannot be read',
+  });
 }

@@ -25,7 +25,12 @@ export class ManifestsController {
   async head(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
     const { identity, asked } = admitted(request, 'manifest');
     const source = sourceOf(asked.name, identity);
-    const manifest = await this.content.manifestHead(source, asked.reference, request.headers.accept, untilClientLeaves(response));
+    const manifest = await this.content.manifestHead(
+      source,
+      asked.reference,
+      request.headers.accept,
+      untilClientLeaves(response),
+    );
     response.writeHead(200, headersOf(manifest)).end();
   }
 
@@ -33,7 +38,12 @@ export class ManifestsController {
   async get(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
     const { identity, asked } = admitted(request, 'manifest');
     const source = sourceOf(asked.name, identity);
-    const manifest = await this.content.manifest(source, asked.reference, request.headers.accept, untilClientLeaves(response));
+    const manifest = await this.content.manifest(
+      source,
+      asked.reference,
+      request.headers.accept,
+      untilClientLeaves(response),
+    );
     response.writeHead(200, headersOf(manifest)).end(manifest.bytes);
   }
 
@@ -41,8 +51,12 @@ export class ManifestsController {
   async put(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
     const { context, identity, asked } = admitted(request, 'manifest');
     const { name, reference } = asked;
-    const body = await readSmallBody(request, context.wantBody, { limit: MAX_MANIFEST, what: 'a manifest' });
-    if (isDigest(reference) && !matches(reference, body)) throw new OciError('DIGEST_INVALID', { message: `the manifest is not ${reference}` });
+    const body = await readSmallBody(request, context.wantBody, {
+      limit: MAX_MANIFEST,
+      what: 'a manifest',
+    });
+    if (isDigest(reference) && !matches(reference, body))
+      throw new OciError('DIGEST_INVALID', { message: `the manifest is not ${reference}` });
     const answer = await onceMore(() =>
       this.upstream.request({
         registry: name.registry,
@@ -54,7 +68,8 @@ export class ManifestsController {
         access: [{ type: 'repository', name: name.repository, actions: ['pull', 'push'] }],
       }),
     );
-    if (answer.status !== 201 && answer.status !== 200) throw await refusalOf(answer, 'NAME_UNKNOWN');
+    if (answer.status !== 201 && answer.status !== 200)
+      throw await refusalOf(answer, 'NAME_UNKNOWN');
     await discard(answer);
     this.#audit('push', request);
     response.writeHead(201, putHeaders(answer, name.asked, body)).end();
@@ -71,7 +86,8 @@ export class ManifestsController {
       path: `/v2/${repository}/manifests/${asked.reference}`,
       access: [{ type: 'repository', name: repository, actions: ['delete'] }],
     });
-    if (answer.status !== 202 && answer.status !== 200) throw await refusalOf(answer, 'MANIFEST_UNKNOWN');
+    if (answer.status !== 202 && answer.status !== 200)
+      throw await refusalOf(answer, 'MANIFEST_UNKNOWN');
     await discard(answer);
     this.#audit('delete', request);
     response.writeHead(202, { 'Content-Length': 0 }).end();
@@ -80,7 +96,13 @@ export class ManifestsController {
   #audit(event: 'push' | 'delete', request: IncomingMessage): void {
     const { context, identity, asked } = admitted(request, 'manifest');
     const target = `${asked.name.canonical}${isDigest(asked.reference) ? '@' : ':'}${asked.reference}`;
-    this.audit.write({ event, actor: identity.username, target, address: context.address, request: context.id });
+    this.audit.write({
+      event,
+      actor: identity.username,
+      target,
+      address: context.address,
+      request: context.id,
+    });
   }
 }
 
@@ -95,7 +117,10 @@ function headersOf({ mediaType, digest, size }: Manifest) {
 
 function mediaTypeOf(request: IncomingMessage): string {
   const type = parseMediaType(request.headers['content-type']);
-  if (!type) throw new OciError('MANIFEST_INVALID', { message: 'Content-Type must be the media type of the manifest' });
+  if (!type)
+    throw new OciError('MANIFEST_INVALID', {
+      message: 'Content-Type must be the media type of the manifest',
+    });
   return type;
 }
 

@@ -10,4 +10,5 @@ export async function onceMore<T>(exchange: () => Promise<T>): Promise<T> {
   }
 }
 
-const FALTERED: ReadonlySet<string> = new Set(['BAD_UPSTREAM', 'UNAVAILABLE']);
+/** An upstream that cannot be reached is left out: the client has waited for it once already. */
+const FALTERED: ReadonlySet<string> = new Set(['BAD_UPSTREAM']);

@@ -6,7 +6,10 @@ import { sendJson } from './json-answer';
 import { linkTo, ListingService, shaped } from './listing.service';
 
 const INDEX = 'application/vnd.oci.image.index.v1+json';
-const Referrers = z.looseObject({ schemaVersion: z.literal(2), manifests: z.array(z.looseObject({})) });
+const Referrers = z.looseObject({
+  schemaVersion: z.literal(2),
+  manifests: z.array(z.looseObject({})),
+});
 
 /**
  * `/v2/<name>/referrers/<digest>`. Distribution-spec 1.1 § Listing referrers. A registry without it answers 404, and so
@@ -31,9 +34,11 @@ export class ReferrersController {
       accept: INDEX,
       signal: untilClientLeaves(response),
     });
-    if (listing.next) response.setHeader('Link', linkTo(`/v2/${name.asked}/referrers/${digest}`, listing.next));
+    if (listing.next)
+      response.setHeader('Link', linkTo(`/v2/${name.asked}/referrers/${digest}`, listing.next));
     const filters = listing.headers['oci-filters-applied'];
-    if (filters !== undefined && /^[\w, -]{1,255}$/.test(filters)) response.setHeader('OCI-Filters-Applied', filters);
+    if (filters !== undefined && /^[\w, -]{1,255}$/.test(filters))
+      response.setHeader('OCI-Filters-Applied', filters);
     sendJson(response, shaped(Referrers, listing.document), INDEX);
   }
 }

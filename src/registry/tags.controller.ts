@@ -27,7 +27,8 @@ export class TagsController {
       signal: untilClientLeaves(response),
     });
     const tags = shaped(Tags, listing.document).tags ?? [];
-    if (listing.next) response.setHeader('Link', linkTo(`/v2/${name.asked}/tags/list`, listing.next));
+    if (listing.next)
+      response.setHeader('Link', linkTo(`/v2/${name.asked}/tags/list`, listing.next));
     sendJson(response, { name: name.asked, tags });
   }
 }

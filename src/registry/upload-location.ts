@@ -43,7 +43,9 @@ export class UploadLocation {
    */
   seal(name: NamedRepository, { username, epoch }: Identity, uuid: string, url: URL): string {
     if (url.href.length > MAX_URL) {
-      throw new OciError('BAD_UPSTREAM', { message: 'the upstream registry gave an upload address of more than 4 KiB' });
+      throw new OciError('BAD_UPSTREAM', {
+        message: 'the upstream registry gave an upload address of more than 4 KiB',
+      });
     }
     const state = this.secrets.seal(PURPOSE, {
       name: name.canonical,
@@ -69,7 +71,10 @@ export class UploadLocation {
       sealed.data.account === (username ?? '') &&
       sealed.data.epoch === epoch &&
       sealed.data.until > Date.now();
-    if (!good) throw new OciError('BLOB_UPLOAD_UNKNOWN', { message: 'there is no such upload here, or not any more: begin it anew' });
+    if (!good)
+      throw new OciError('BLOB_UPLOAD_UNKNOWN', {
+        message: 'there is no such upload here, or not any more: begin it anew',
+      });
     return new URL(sealed.data.url);
   }
 }

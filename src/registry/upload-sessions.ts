@@ -8,14 +8,17 @@ import { EgressPolicy } from '../upstream/egress-policy';
 import { discard, UpstreamClient, type UpstreamResponse } from '../upstream/upstream.client';
 import { refusalOf } from '../upstream/upstream-refusal';
 import { UpstreamTokens } from '../upstream/upstream-tokens';
-import { BodyRelay } from './body-relay';
+import { BodyRelay, type BodyTarget } from './body-relay';
+import type { Admitted } from './exchange';
 import { onceMore } from './once-more';
 
 /** A body must not begin with an upstream token that ends on the way. Seconds. */
 const TOKEN_LIFE = 60;
 
 /** What came of a request to begin an upload: an upload, or, by a mount, the blob itself. */
-export type Begun = { readonly uploaded: true } | { readonly uploaded: false; readonly url: URL; readonly uuid: string | undefined };
+export type Begun =
+  | { readonly uploaded: true }
+  | { readonly uploaded: false; readonly url: URL; readonly uuid: string | undefined };
 
 /** The upstream's side of an upload. */
 @Injectable()
@@ -28,12 +31,23 @@ export class UploadSessions {
   ) {}
 
   /** Begins an upload, or mounts the blob where the upstream can. */
-  async begin(name: NamedRepository, identity: Identity, mount?: { digest: Digest; from: NamedRepository }): Promise<Begun> {
+  async begin(
+    name: NamedRepository,
+    identity: Identity,
+    mount?: { digest: Digest; from: NamedRepository },
+  ): Promise<Begun> {
     const query = mount ? `?mount=${mount.digest}&from=${mount.from.repository}` : '';
     const path = `/v2/${name.repository}/blobs/uploads/`;
-    const from: Access[] = mount ? [{ type: 'repository', name: mount.from.repository, actions: ['pull'] }] : [];
+    const from: Access[] = mount
+      ? [{ type: 'repository', name: mount.from.repository, actions: ['pull'] }]
+      : [];
     const answer = await onceMore(() =>
-      this.upstream.request({ ...this.#to(name, identity, from), method: 'POST', path: `${path}${query}`, body: Buffer.alloc(0) }),
+      this.upstream.request({
+        ...this.#to(name, identity, from),
+        method: 'POST',
+        path: `${path}${query}`,
+        body: Buffer.alloc(0),
+      }),
     );
     if (answer.status === 201 && mount) {
       await discard(answer);
@@ -41,18 +55,32 @@ export class UploadSessions {
     }
     if (answer.status !== 202) throw await refusalOf(answer, 'NAME_UNKNOWN');
     await discard(answer);
-    return { uploaded: false, url: this.#locationOf(answer, name, new URL(path, name.registry.url)), uuid: answer.headers['docker-upload-uuid'] };
+    return {
+      uploaded: false,
+      url: this.#locationOf(answer, name, new URL(path, name.registry.url)),
+      uuid: answer.headers['docker-upload-uuid'],
+    };
   }
 
   /**
    * Streams the request's body to the upload. A refusal of the gate's own credentials half-way is answered 503: to a 401
    * clients end the push, after a 503 they send the layer again.
    */
-  async send(name: NamedRepository, identity: Identity, request: IncomingMessage, response: ServerResponse, to: URL): Promise<UpstreamResponse> {
+  async send(
+    { asked: { name }, identity }: Admitted<'uploads'> | Admitted<'upload'>,
+    request: IncomingMessage,
+    response: ServerResponse,
+    target: Pick<BodyTarget, 'method' | 'to'>,
+  ): Promise<UpstreamResponse> {
     const { registry, as, access } = this.#to(name, identity);
-    const authorization = await this.tokens.authorizationFor(registry, as, access, { minimumLife: TOKEN_LIFE });
-    const answer = await this.relay.send(request, response, to, authorization);
-    const again = { message: 'the upstream registry cannot take the upload now; send it again', headers: { 'Retry-After': '5' } };
+    const authorization = await this.tokens.authorizationFor(registry, as, access, {
+      minimumLife: TOKEN_LIFE,
+    });
+    const answer = await this.relay.send(request, response, { ...target, authorization });
+    const again = {
+      message: 'the upstream registry cannot take the upload now; send it again',
+      headers: { 'Retry-After': '5' },
+    };
     if (answer.status === 401) this.tokens.renounce(registry, as, access, authorization);
     if (answer.status === 401 || answer.status === 429 || answer.status === 503) {
       await discard(answer);
@@ -60,14 +88,25 @@ export class UploadSessions {
     }
     if (answer.status === 403) {
       await discard(answer);
-      throw new OciError('DENIED', { message: `the registry ${registry.name} refuses pushes to ${name.repository} with the gate's credentials` });
+      throw new OciError('DENIED', {
+        message: `the registry ${registry.name} refuses pushes to ${name.repository} with the gate's credentials`,
+      });
     }
     return answer;
   }
 
   /** A bodyless request to an upload: its state, or its end. */
-  async ask(method: 'GET' | 'DELETE', name: NamedRepository, identity: Identity, at: URL): Promise<UpstreamResponse> {
-    return this.upstream.request({ ...this.#to(name, identity), method, path: `${at.pathname}${at.search}` });
+  async ask(
+    method: 'GET' | 'DELETE',
+    name: NamedRepository,
+    identity: Identity,
+    at: URL,
+  ): Promise<UpstreamResponse> {
+    return this.upstream.request({
+      ...this.#to(name, identity),
+      method,
+      path: `${at.pathname}${at.search}`,
+    });
   }
 
   /** Where the upload goes on; where the upstream says nothing, where it was. */
@@ -77,12 +116,22 @@ export class UploadSessions {
 
   #locationOf(answer: UpstreamResponse, { registry }: NamedRepository, base: URL): URL {
     const { location } = answer.headers;
-    if (location === undefined) throw new OciError('BAD_UPSTREAM', { message: 'the upstream registry gave no upload address' });
+    if (location === undefined)
+      throw new OciError('BAD_UPSTREAM', {
+        message: 'the upstream registry gave no upload address',
+      });
     return this.egress.ownAddress(registry, base, location);
   }
 
-  #to({ registry, repository, canonical }: NamedRepository, identity: Identity, more: Access[] = []) {
-    const access: Access[] = [{ type: 'repository', name: repository, actions: ['pull', 'push'] }, ...more];
+  #to(
+    { registry, repository, canonical }: NamedRepository,
+    identity: Identity,
+    more: Access[] = [],
+  ) {
+    const access: Access[] = [
+      { type: 'repository', name: repository, actions: ['pull', 'push'] },
+      ...more,
+    ];
     return { registry, as: identity.upstreamAs(canonical), access };
   }
 }

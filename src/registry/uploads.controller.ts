@@ -33,7 +33,8 @@ export class UploadsController {
     const { name, digest, mount } = asked;
     this.open.admit(identity.username ?? '');
     // Whoever may not read the source, or asks for another registry's, uploads the blob like anybody else.
-    const mountable = mount && mount.from.registry === name.registry && identity.may(mount.from.canonical, 'pull');
+    const mountable =
+      mount && mount.from.registry === name.registry && identity.may(mount.from.canonical, 'pull');
     const begun = await this.sessions.begin(name, identity, mountable ? mount : undefined);
     if (begun.uploaded) {
       this.#created(response, name.asked, mount?.digest);
@@ -55,10 +56,19 @@ export class UploadsController {
     const at = this.location.open(asked.name, identity, asked.uuid, asked.state);
     refuseOddRange(request);
     context.wantBody();
-    const answer = await this.sessions.send(asked.name, identity, request, response, at);
+    const answer = await this.sessions.send(exchange, request, response, {
+      method: 'PATCH',
+      to: at,
+    });
     if (answer.status !== 202) throw await this.#refusal(answer, identity.username, asked.uuid);
     await discard(answer);
-    this.#accepted(exchange, response, this.sessions.next(answer, asked.name, at), asked.uuid, rangeOf(answer));
+    this.#accepted(
+      exchange,
+      response,
+      this.sessions.next(answer, asked.name, at),
+      asked.uuid,
+      rangeOf(answer),
+    );
   }
 
   @Put('upload')
@@ -66,7 +76,10 @@ export class UploadsController {
     const exchange = admitted(request, 'upload');
     const { context, identity, asked } = exchange;
     const at = this.location.open(asked.name, identity, asked.uuid, asked.state);
-    if (!asked.digest) throw new OciError('DIGEST_INVALID', { message: 'the last request of an upload names the digest: ?digest=' });
+    if (!asked.digest)
+      throw new OciError('DIGEST_INVALID', {
+        message: 'the last request of an upload names the digest: ?digest=',
+      });
     refuseOddRange(request);
     context.wantBody();
     await this.#finish(exchange, request, response, at, asked.digest);
@@ -81,7 +94,14 @@ export class UploadsController {
     const answer = await this.sessions.ask('GET', asked.name, identity, at);
     if (answer.status !== 204) throw await this.#refusal(answer, identity.username, asked.uuid);
     await discard(answer);
-    this.#accepted(exchange, response, this.sessions.next(answer, asked.name, at), asked.uuid, rangeOf(answer), 204);
+    this.#accepted(
+      exchange,
+      response,
+      this.sessions.next(answer, asked.name, at),
+      asked.uuid,
+      rangeOf(answer),
+      204,
+    );
   }
 
   @Delete('upload')
@@ -89,28 +109,57 @@ export class UploadsController {
     const { identity, asked } = admitted(request, 'upload');
     const at = this.location.open(asked.name, identity, asked.uuid, asked.state);
     const answer = await this.sessions.ask('DELETE', asked.name, identity, at);
-    if (answer.status !== 204 && answer.status !== 202) throw await this.#refusal(answer, identity.username, asked.uuid);
+    if (answer.status !== 204 && answer.status !== 202)
+      throw await this.#refusal(answer, identity.username, asked.uuid);
     await discard(answer);
     this.open.end(identity.username ?? '', asked.uuid);
     response.writeHead(204).end();
   }
 
-  async #finish({ context, identity, asked }: Pushing, request: IncomingMessage, response: ServerResponse, at: URL, digest: Digest) {
+  async #finish(
+    exchange: Pushing,
+    request: IncomingMessage,
+    response: ServerResponse,
+    at: URL,
+    digest: Digest,
+  ): Promise<void> {
+    const { context, identity, asked } = exchange;
     const { name } = asked;
-    const answer = await this.sessions.send(name, identity, request, response, withDigest(at, digest));
-    if (answer.status !== 201 && answer.status !== 204) throw await refusalOf(answer, 'BLOB_UPLOAD_UNKNOWN');
+    const answer = await this.sessions.send(exchange, request, response, {
+      method: 'PUT',
+      to: withDigest(at, digest),
+    });
+    if (answer.status !== 201 && answer.status !== 204)
+      throw await refusalOf(answer, 'BLOB_UPLOAD_UNKNOWN');
     await discard(answer);
     const target = `${name.canonical}@${digest}`;
-    this.audit.write({ event: 'push', actor: identity.username, target, address: context.address, request: context.id });
+    this.audit.write({
+      event: 'push',
+      actor: identity.username,
+      target,
+      address: context.address,
+      request: context.id,
+    });
     this.#created(response, name.asked, digest);
   }
 
   #created(response: ServerResponse, asked: string, digest: Digest | undefined): void {
-    const headers = { Location: `/v2/${asked}/blobs/${digest}`, 'Docker-Content-Digest': digest, 'Content-Length': 0 };
+    const headers = {
+      Location: `/v2/${asked}/blobs/${digest}`,
+      'Docker-Content-Digest': digest,
+      'Content-Length': 0,
+    };
     response.writeHead(201, headers).end();
   }
 
-  #accepted({ identity, asked }: Pushing, response: ServerResponse, next: URL, uuid: string, range: string, status = 202): void {
+  #accepted(
+    { identity, asked }: Pushing,
+    response: ServerResponse,
+    next: URL,
+    uuid: string,
+    range: string,
+    status = 202,
+  ): void {
     const { name } = asked;
     this.open.touch(identity.username ?? '', uuid);
     response.writeHead(status, {
@@ -123,7 +172,11 @@ export class UploadsController {
   }
 
   /** An upload that the upstream knows no more counts no more. */
-  async #refusal(answer: UpstreamResponse, account: string | undefined, uuid: string): Promise<OciError> {
+  async #refusal(
+    answer: UpstreamResponse,
+    account: string | undefined,
+    uuid: string,
+  ): Promise<OciError> {
     if (answer.status === 404) this.open.end(account ?? '', uuid);
     return refusalOf(answer, 'BLOB_UPLOAD_UNKNOWN');
   }
@@ -144,6 +197,8 @@ function rangeOf({ headers }: UpstreamResponse): string {
 function refuseOddRange(request: IncomingMessage): void {
   const range = request.headers['content-range'];
   if (range !== undefined && !/^\d{1,19}-\d{1,19}$/.test(range)) {
-    throw new OciError('RANGE_INVALID', { message: 'Content-Range is <first>-<last>, without a unit' });
+    throw new OciError('RANGE_INVALID', {
+      message: 'Content-Range is <first>-<last>, without a unit',
+    });
   }
 }

@@ -65,7 +65,21 @@ describe('classOfAddress', () => {
   });
 
   it('calls no address of the special-purpose blocks public', () => {
-    const blocks = ['0', '10', '127', '169.254', '172.16', '172.31', '192.168', '100.64', '100.127', '198.18', '198.19', '224', '240'];
+    const blocks = [
+      '0',
+      '10',
+      '127',
+      '169.254',
+      '172.16',
+      '172.31',
+      '192.168',
+      '100.64',
+      '100.127',
+      '198.18',
+      '198.19',
+      '224',
+      '240',
+    ];
     fc.assert(
       fc.property(fc.constantFrom(...blocks), ipv4, (block, filler) => {
         const fixed = block.split('.');
@@ -93,18 +107,27 @@ describe('classOfHost', () => {
     expect(classOfHost(host)).toBe(expected);
   });
 
-  it.each(['0x7f.1', '2130706433', '0177.0.0.1', '127.1', '127.0.0.1.'])('sees through the spelling http://%s/', (host) => {
-    expect(classOfHost(new URL(`http://${host}/`).hostname)).toBe('loopback');
-  });
+  it.each(['0x7f.1', '2130706433', '0177.0.0.1', '127.1', '127.0.0.1.'])(
+    'sees through the spelling http://%s/',
+    (host) => {
+      expect(classOfHost(new URL(`http://${host}/`).hostname)).toBe('loopback');
+    },
+  );
 });
 
 describe('within', () => {
   it('lets nobody name what is never to be named', () => {
-    expect((['public', 'private', 'loopback'] as const).some((reach) => within(reach, 'never'))).toBe(false);
+    expect(
+      (['public', 'private', 'loopback'] as const).some((reach) => within(reach, 'never')),
+    ).toBe(false);
   });
 
   it('lets each reach name what is no wider than itself', () => {
     expect([within('public', 'private'), within('private', 'loopback')]).toEqual([false, false]);
-    expect([within('public', 'public'), within('private', 'public'), within('loopback', 'private')]).toEqual([true, true, true]);
+    expect([
+      within('public', 'public'),
+      within('private', 'public'),
+      within('loopback', 'private'),
+    ]).toEqual([true, true, true]);
   });
 });

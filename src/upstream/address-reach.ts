@@ -3,7 +3,7 @@
  * addresses (redirects, token endpoints); without this a hostile registry could read what only the gate's host can see
  * (server-side request forgery: cloud metadata, the operator's other services).
  */
-import * as ipaddr from 'ipaddr.js';
+import ipaddr from 'ipaddr.js';
 
 /** The widest kind of address that somebody may name: each includes those before it. */
 export type Reach = 'public' | 'private' | 'loopback';

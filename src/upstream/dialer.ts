@@ -13,7 +13,7 @@ import { EgressPolicy, ForbiddenAddressError, type Trust } from './egress-policy
 import { proxyAuthorization, proxyFor } from './outgoing-proxy';
 
 /** Why a connection could not be opened. */
-export type DialFault = 'unreachable' | 'timeout' | 'tls' | 'proxy' | 'forbidden';
+type DialFault = 'unreachable' | 'timeout' | 'tls' | 'proxy' | 'forbidden';
 
 export class DialError extends Error {
   constructor(

@@ -51,12 +51,13 @@ describe('allowsRealm', () => {
 describe('allowsRedirect', () => {
   const from = new URL('https://registry-1.docker.io/v2/library/nginx/blobs/sha256:0');
 
-  it.each(['https://production.cloudflare.docker.com/x?sig=1', 'https://8.8.8.8/x', 'https://registry-1.docker.io:444/x'])(
-    'lets a public registry redirect to %s',
-    (to) => {
-      expect(policy.allowsRedirect(hub, from, new URL(to))).toBe(true);
-    },
-  );
+  it.each([
+    'https://production.cloudflare.docker.com/x?sig=1',
+    'https://8.8.8.8/x',
+    'https://registry-1.docker.io:444/x',
+  ])('lets a public registry redirect to %s', (to) => {
+    expect(policy.allowsRedirect(hub, from, new URL(to))).toBe(true);
+  });
 
   it.each([
     'http://production.cloudflare.docker.com/x',
@@ -77,23 +78,43 @@ describe('allowsRedirect', () => {
   it('does not go from https to http on a later hop either', () => {
     const registry = registryAt('http://registry.example.com');
 
-    expect(policy.allowsRedirect(registry, new URL('https://cdn.example/x'), new URL('http://cdn.example/x'))).toBe(false);
+    expect(
+      policy.allowsRedirect(
+        registry,
+        new URL('https://cdn.example/x'),
+        new URL('http://cdn.example/x'),
+      ),
+    ).toBe(false);
   });
 
   it('takes private addresses from a private registry, but not the loopback of the gate', () => {
     const registry = registryAt('http://registry:5000');
 
-    expect(policy.allowsRedirect(registry, registry.url, new URL('http://10.1.2.3:9000/x'))).toBe(true);
-    expect(policy.allowsRedirect(registry, registry.url, new URL('http://minio:9000/x'))).toBe(true);
-    expect(policy.allowsRedirect(registry, registry.url, new URL('http://127.0.0.1:8080/admin/users'))).toBe(false);
-    expect(policy.allowsRedirect(registry, registry.url, new URL('http://169.254.169.254/x'))).toBe(false);
+    expect(policy.allowsRedirect(registry, registry.url, new URL('http://10.1.2.3:9000/x'))).toBe(
+      true,
+    );
+    expect(policy.allowsRedirect(registry, registry.url, new URL('http://minio:9000/x'))).toBe(
+      true,
+    );
+    expect(
+      policy.allowsRedirect(registry, registry.url, new URL('http://127.0.0.1:8080/admin/users')),
+    ).toBe(false);
+    expect(policy.allowsRedirect(registry, registry.url, new URL('http://169.254.169.254/x'))).toBe(
+      false,
+    );
   });
 
   it('takes private hosts that redirect_hosts lists', () => {
-    const registry = registryAt('https://registry.example.com', { redirectHosts: ['minio.internal:9000'] });
+    const registry = registryAt('https://registry.example.com', {
+      redirectHosts: ['minio.internal:9000'],
+    });
 
-    expect(policy.allowsRedirect(registry, registry.url, new URL('https://minio.internal:9000/x'))).toBe(true);
-    expect(policy.allowsRedirect(registry, registry.url, new URL('https://minio.internal/x'))).toBe(false);
+    expect(
+      policy.allowsRedirect(registry, registry.url, new URL('https://minio.internal:9000/x')),
+    ).toBe(true);
+    expect(policy.allowsRedirect(registry, registry.url, new URL('https://minio.internal/x'))).toBe(
+      false,
+    );
   });
 
   it('takes a registry that was seen at a private address for a private one', () => {
@@ -134,7 +155,10 @@ describe('ownAddress', () => {
   const base = new URL('https://registry.example.com/v2/team/app/blobs/uploads/');
 
   it.each([
-    ['/v2/team/app/blobs/uploads/1?_state=a%20b~c', 'https://registry.example.com/v2/team/app/blobs/uploads/1?_state=a%20b~c'],
+    [
+      '/v2/team/app/blobs/uploads/1?_state=a%20b~c',
+      'https://registry.example.com/v2/team/app/blobs/uploads/1?_state=a%20b~c',
+    ],
     ['1', 'https://registry.example.com/v2/team/app/blobs/uploads/1'],
     ['https://registry.example.com:443/v2/x', 'https://registry.example.com/v2/x'],
     ['?last=b&n=2', 'https://registry.example.com/v2/team/app/blobs/uploads/?last=b&n=2'],
@@ -156,16 +180,36 @@ describe('ownAddress', () => {
     'javascript:alert(1)',
     'https://',
   ])('S3: refuses %s', (location) => {
-    expect(() => policy.ownAddress(registry, base, location)).toThrow(expect.objectContaining({ code: 'BAD_UPSTREAM' }));
+    expect(() => policy.ownAddress(registry, base, location)).toThrow(
+      expect.objectContaining({ code: 'BAD_UPSTREAM' }),
+    );
   });
 
   it('S3: gives the own origin or nothing, whatever the text', () => {
-    const piece = fc.constantFrom('https:', 'http:', '/', '//', '\\', '@', ':443', 'evil.example', 'registry.example.com', '?', '#', '..', '\t');
+    const piece = fc.constantFrom(
+      'https:',
+      'http:',
+      '/',
+      '//',
+      '\\',
+      '@',
+      ':443',
+      'evil.example',
+      'registry.example.com',
+      '?',
+      '#',
+      '..',
+      '\t',
+    );
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 8 }), (pieces) => {
         try {
           const url = policy.ownAddress(registry, base, pieces.join(''));
-          expect([url.origin, url.username, url.password]).toEqual(['https://registry.example.com', '', '']);
+          expect([url.origin, url.username, url.password]).toEqual([
+            'https://registry.example.com',
+            '',
+            '',
+          ]);
         } catch (error) {
           expect(error).toBeInstanceOf(OciError);
         }
@@ -177,7 +221,9 @@ describe('ownAddress', () => {
 describe('lookup', () => {
   function look(trust: Trust, all: boolean): Promise<string | LookupAddress[]> {
     return new Promise((resolve, reject) => {
-      policy.lookup(trust)('localhost', { all }, (error, found) => (error ? reject(error) : resolve(found)));
+      policy.lookup(trust)('localhost', { all }, (error, found) =>
+        error ? reject(error) : resolve(found),
+      );
     });
   }
 
@@ -188,6 +234,8 @@ describe('lookup', () => {
 
   it('gives the addresses in both shapes that net.connect asks for', async () => {
     expect(await look('own', false)).toMatch(/^(?:127\.0\.0\.1|::1)$/);
-    expect(await look('loopback', true)).toContainEqual(expect.objectContaining({ address: expect.stringMatching(/^(?:127\.0\.0\.1|::1)$/) }));
+    expect(await look('loopback', true)).toContainEqual(
+      expect.objectContaining({ address: expect.stringMatching(/^(?:127\.0\.0\.1|::1)$/) }),
+    );
   });
 });

@@ -52,7 +52,9 @@ describe('proxyAuthorization', () => {
     ['http://user@proxy', 'user:'],
     ['http://us%zzer:x@proxy', 'us%zzer:x'],
   ])('decodes the user information of %s', (url, expected) => {
-    expect(proxyAuthorization(new URL(url))).toBe(`Basic ${Buffer.from(expected).toString('base64')}`);
+    expect(proxyAuthorization(new URL(url))).toBe(
+      `Basic ${Buffer.from(expected).toString('base64')}`,
+    );
   });
 
   it('is nothing for a proxy without credentials', () => {

@@ -1,6 +1,17 @@
 import { text } from 'node:stream/consumers';
-import { answer, challenge, FaultServer, redirect, tooManyRequests, type Behaviour } from '../../test/support/fault-server';
-import { registryAt, upstreamFixture, type UpstreamFixture } from '../../test/support/upstream-fixture';
+import {
+  answer,
+  challenge,
+  FaultServer,
+  redirect,
+  tooManyRequests,
+  type Behaviour,
+} from '../../test/support/fault-server';
+import {
+  registryAt,
+  upstreamFixture,
+  type UpstreamFixture,
+} from '../../test/support/upstream-fixture';
 import type { Registry } from '../config/registry-table';
 import type { UpstreamRequest } from './upstream.client';
 
@@ -15,7 +26,14 @@ let fixture: UpstreamFixture;
 let inside: Behaviour;
 
 function get(more: Partial<UpstreamRequest> = {}): UpstreamRequest {
-  return { registry, as: 'configured', method: 'GET', path: '/v2/team/app/blobs/sha256:0', access: [], ...more };
+  return {
+    registry,
+    as: 'configured',
+    method: 'GET',
+    path: '/v2/team/app/blobs/sha256:0',
+    access: [],
+    ...more,
+  };
 }
 
 beforeEach(async () => {
@@ -23,7 +41,11 @@ beforeEach(async () => {
   inside = redirect(new URL('/data?sig=a%2fb~c', cdn.url));
   upstream = await FaultServer.start({
     handler: (request, response, seen) =>
-      (request.headers.authorization === BASIC ? inside : challenge('Basic realm="r"'))(request, response, seen),
+      (request.headers.authorization === BASIC ? inside : challenge('Basic realm="r"'))(
+        request,
+        response,
+        seen,
+      ),
   });
   registry = registryAt(upstream.url, { name: 'reg.example', credentials });
   fixture = upstreamFixture();
@@ -34,15 +56,22 @@ afterEach(async () => {
   await Promise.all([upstream.close(), cdn.close()]);
 });
 
-it.each([301, 302, 303, 307, 308])('a %d is followed to the letter, with Range and Accept', async (status) => {
-  inside = redirect(new URL('/data?sig=a%2fb~c', cdn.url), status);
+it.each([301, 302, 303, 307, 308])(
+  'a %d is followed to the letter, with Range and Accept',
+  async (status) => {
+    inside = redirect(new URL('/data?sig=a%2fb~c', cdn.url), status);
 
-  const response = await fixture.client.request(get({ headers: { Range: 'bytes=1-', Accept: 'a/b', 'If-None-Match': '"x"', 'X-Own': 'y' } }));
+    const response = await fixture.client.request(
+      get({ headers: { Range: 'bytes=1-', Accept: 'a/b', 'If-None-Match': '"x"', 'X-Own': 'y' } }),
+    );
 
-  expect(await text(response.body)).toBe('blob');
-  expect(cdn.requests).toMatchObject([{ url: '/data?sig=a%2fb~c', headers: { range: 'bytes=1-', accept: 'a/b', host: cdn.host } }]);
-  expect(cdn.requests[0]?.headers).not.toHaveProperty('x-own');
-});
+    expect(await text(response.body)).toBe('blob');
+    expect(cdn.requests).toMatchObject([
+      { url: '/data?sig=a%2fb~c', headers: { range: 'bytes=1-', accept: 'a/b', host: cdn.host } },
+    ]);
+    expect(cdn.requests[0]?.headers).not.toHaveProperty('x-own');
+  },
+);
 
 it('HEAD stays HEAD', async () => {
   await fixture.client.request(get({ method: 'HEAD' }));
@@ -54,7 +83,9 @@ it('S1: another origin sees no credentials, asks in vain, and its 401 reaches no
   cdn.handler = challenge('Basic realm="give me"');
 
   await expect(fixture.client.request(get())).rejects.toMatchObject({ code: 'BAD_UPSTREAM' });
-  await expect(fixture.client.request(get({ headers: { Cookie: 'a=b' } }))).rejects.toMatchObject({ code: 'BAD_UPSTREAM' });
+  await expect(fixture.client.request(get({ headers: { Cookie: 'a=b' } }))).rejects.toMatchObject({
+    code: 'BAD_UPSTREAM',
+  });
 
   expect(cdn.requests).toHaveLength(2);
   expect(cdn.foreignCredentials()).toEqual([]);
@@ -63,26 +94,40 @@ it('S1: another origin sees no credentials, asks in vain, and its 401 reaches no
 it('S1: credentials are not picked up again on a way that leads back', async () => {
   cdn.handler = redirect(new URL('/back', upstream.url));
   upstream.handler = (request, response, seen) =>
-    (request.url === '/back' ? answer(200, 'back') : request.headers.authorization ? inside : challenge('Basic realm="r"'))(request, response, seen);
+    (request.url === '/back'
+      ? answer(200, 'back')
+      : request.headers.authorization
+        ? inside
+        : challenge('Basic realm="r"'))(request, response, seen);
 
   expect(await text((await fixture.client.request(get())).body)).toBe('back');
 
-  expect(upstream.requests.find(({ url }) => url === '/back')?.headers.authorization).toBeUndefined();
+  expect(
+    upstream.requests.find(({ url }) => url === '/back')?.headers.authorization,
+  ).toBeUndefined();
 });
 
 it('credentials stay on a redirect within the registry', async () => {
   const first = inside;
-  inside = (request, response, seen) => (request.url === '/elsewhere' ? answer(200, 'here') : redirect('/elsewhere'))(request, response, seen);
+  inside = (request, response, seen) =>
+    (request.url === '/elsewhere' ? answer(200, 'here') : redirect('/elsewhere'))(
+      request,
+      response,
+      seen,
+    );
   expect(first).not.toBe(inside);
 
   expect(await text((await fixture.client.request(get())).body)).toBe('here');
 });
 
-it.each([400, 401, 403, 410, 500, 503])('%d from another origin is BAD_UPSTREAM', async (status) => {
-  cdn.handler = answer(status);
+it.each([400, 401, 403, 410, 500, 503])(
+  '%d from another origin is BAD_UPSTREAM',
+  async (status) => {
+    cdn.handler = answer(status);
 
-  await expect(fixture.client.request(get())).rejects.toMatchObject({ code: 'BAD_UPSTREAM' });
-});
+    await expect(fixture.client.request(get())).rejects.toMatchObject({ code: 'BAD_UPSTREAM' });
+  },
+);
 
 it.each([404, 416])('%d from another origin is passed on', async (status) => {
   cdn.handler = answer(status);
@@ -93,27 +138,44 @@ it.each([404, 416])('%d from another origin is passed on', async (status) => {
 it('429 from another origin is passed on with its Retry-After', async () => {
   cdn.handler = tooManyRequests('5');
 
-  await expect(fixture.client.request(get())).rejects.toMatchObject({ code: 'TOOMANYREQUESTS', headers: { 'Retry-After': '5' } });
+  await expect(fixture.client.request(get())).rejects.toMatchObject({
+    code: 'TOOMANYREQUESTS',
+    headers: { 'Retry-After': '5' },
+  });
 });
 
-it.each(['PUT', 'POST', 'DELETE'] as const)('a redirected %s is BAD_UPSTREAM, and nothing is sent there', async (method) => {
-  await expect(fixture.client.request(get({ method, body: method === 'PUT' ? Buffer.from('manifest') : undefined }))).rejects.toMatchObject({
-    code: 'BAD_UPSTREAM',
-  });
-  expect(cdn.accepted).toBe(0);
-});
+it.each(['PUT', 'POST', 'DELETE'] as const)(
+  'a redirected %s is BAD_UPSTREAM, and nothing is sent there',
+  async (method) => {
+    await expect(
+      fixture.client.request(
+        get({ method, body: method === 'PUT' ? Buffer.from('manifest') : undefined }),
+      ),
+    ).rejects.toMatchObject({
+      code: 'BAD_UPSTREAM',
+    });
+    expect(cdn.accepted).toBe(0);
+  },
+);
 
 it('F10: a loop is BAD_UPSTREAM at once', async () => {
   inside = redirect('/v2/team/app/blobs/sha256:0');
 
-  await expect(fixture.client.request(get())).rejects.toMatchObject({ code: 'BAD_UPSTREAM', status: 502 });
+  await expect(fixture.client.request(get())).rejects.toMatchObject({
+    code: 'BAD_UPSTREAM',
+    status: 502,
+  });
   expect(upstream.requests).toHaveLength(2);
 });
 
 it('F10: a chain is followed five times, and no sixth', async () => {
   const chain: Behaviour = (request, response, seen) => {
     const left = Number(new URL(request.url ?? '', cdn.url).searchParams.get('left'));
-    return (left === 0 ? answer(200, 'end') : redirect(`/?left=${left - 1}`))(request, response, seen);
+    return (left === 0 ? answer(200, 'end') : redirect(`/?left=${left - 1}`))(
+      request,
+      response,
+      seen,
+    );
   };
   cdn.handler = chain;
 
@@ -125,14 +187,16 @@ it('F10: a chain is followed five times, and no sixth', async () => {
   expect(cdn.requests).toHaveLength(10);
 });
 
-it.each(['http://169.254.169.254/latest', 'ftp://cdn.example/x', 'http://user:pass@127.0.0.1/x', 'http://'])(
-  'a redirect to %s is BAD_UPSTREAM',
-  async (location) => {
-    inside = redirect(location);
+it.each([
+  'http://169.254.169.254/latest',
+  'ftp://cdn.example/x',
+  'http://user:pass@127.0.0.1/x',
+  'http://',
+])('a redirect to %s is BAD_UPSTREAM', async (location) => {
+  inside = redirect(location);
 
-    await expect(fixture.client.request(get())).rejects.toMatchObject({ code: 'BAD_UPSTREAM' });
-  },
-);
+  await expect(fixture.client.request(get())).rejects.toMatchObject({ code: 'BAD_UPSTREAM' });
+});
 
 it('a redirect to nowhere is BAD_UPSTREAM', async () => {
   inside = answer(302);

@@ -63,7 +63,9 @@ export class Redirects {
     if (method !== 'GET' && method !== 'HEAD')
       throw this.#refused(registry, undefined, `answered a ${method} with a redirect`);
     const to =
-      location !== undefined && URL.canParse(location, from.href) ? new URL(location, from) : undefined;
+      location !== undefined && URL.canParse(location, from.href)
+        ? new URL(location, from)
+        : undefined;
     if (!to) throw this.#refused(registry, undefined, 'redirects to nowhere');
     to.hash = '';
     if (!this.policy.allowsRedirect(registry, from, to))
@@ -72,8 +74,8 @@ export class Redirects {
   }
 
   #next(registry: Registry, at: Exchange, to: URL): Exchange {
-    // Once away, credentials are not picked up again, even where the way leads back.
-    const home = to.origin === registry.url.origin && at.origin.origin === registry.url.origin;
+    // Each hop has at most what the one before it had: once away, credentials are not picked up again.
+    const home = to.origin === registry.url.origin;
     const carried = Object.entries(at.headers).filter(([name]) => home || CARRIED.includes(name));
     return {
       ...at,
@@ -81,6 +83,7 @@ export class Redirects {
       path: `${to.pathname}${to.search}`,
       trust: this.policy.trustOf(registry, to, registry.redirectHosts),
       headers: Object.fromEntries(carried),
+      hidden: true,
     };
   }
 

@@ -8,11 +8,12 @@ import { OciError } from '../oci/oci-error';
 import { Dialer } from './dialer';
 import type { Trust } from './egress-policy';
 import { proxyAuthorization } from './outgoing-proxy';
+import { Reachability } from './reachability';
 import { retryAfterSeconds } from './retry-after';
 import { isCutOff, upstreamFailure } from './upstream-failure';
 import { discard, plainHeaders, type UpstreamResponse } from './upstream-response';
 
-export type Method = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
+type Method = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
 
 export interface Exchange {
   /** The registry's name, for the log and for errors. */
@@ -25,10 +26,14 @@ export interface Exchange {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Buffer;
   readonly signal?: AbortSignal;
+  /** Keeps the path out of the log: that of a signed address may itself be a secret. */
+  readonly hidden?: boolean;
 }
 
 /** Long enough for a restarting upstream's next worker, too short for a client to notice. */
 const RETRY_PAUSE = 200;
+
+const SILENCE: ReadonlySet<string> = new Set(['UNAVAILABLE', 'UPSTREAM_TIMEOUT']);
 
 /** Visible ASCII: what else there is would be a second header, or a second request. */
 const PATH = /^\/(?:[\x21-\x7e]*)$/;
@@ -41,6 +46,7 @@ export class Transport {
     @Inject(Settings) private readonly settings: Settings,
     @Inject(Log) private readonly log: Log,
     private readonly dialer: Dialer,
+    private readonly reachability: Reachability,
   ) {}
 
   /**
@@ -49,6 +55,18 @@ export class Transport {
    * @throws OciError TOOMANYREQUESTS with Retry-After on 429; BAD_UPSTREAM on 5xx; UNAVAILABLE, UPSTREAM_TIMEOUT
    */
   async send(exchange: Exchange): Promise<UpstreamResponse> {
+    try {
+      const response = await this.#sendTwice(exchange);
+      this.reachability.noteAnswer(exchange.registry);
+      return response;
+    } catch (error) {
+      const silent = error instanceof OciError && SILENCE.has(error.code);
+      if (silent) this.reachability.noteSilence(exchange.registry);
+      throw error;
+    }
+  }
+
+  async #sendTwice(exchange: Exchange): Promise<UpstreamResponse> {
     const repeatable = exchange.method === 'GET' || exchange.method === 'HEAD';
     const response = await this.#attempt(exchange).catch((error: unknown) => {
       if (repeatable && isCutOff(error)) return undefined;
@@ -88,8 +106,7 @@ export class Transport {
         upstream: exchange.registry,
         method,
         host: origin.host,
-        // The path of a foreign host may itself be a secret.
-        path: exchange.trust === 'own' ? exchange.path.split('?', 1)[0] : undefined,
+        path: exchange.hidden ? undefined : exchange.path.split('?', 1)[0],
         status: answer.statusCode,
         ms: Math.round(performance.now() - started),
       },

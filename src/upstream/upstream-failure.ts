@@ -22,7 +22,7 @@ export function upstreamFailure(error: unknown, registry: string): unknown {
   }
   if (isCutOff(error) || error instanceof errors.ConnectTimeoutError)
     return unavailable(registry, 'closed the connection', error);
-  if (error instanceof errors.HeadersOverflowError || codeOf(error).startsWith('HPE_')) {
+  if (error instanceof errors.HeadersOverflowError || error instanceof errors.HTTPParserError) {
     return new OciError('BAD_UPSTREAM', {
       message: `${registry} gave an answer that is not HTTP`,
       cause: error,
@@ -59,6 +59,6 @@ function unavailable(registry: string, what: string, cause: unknown): OciError {
 }
 
 function codeOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const code = (error as { code?: unknown } | null | undefined)?.code;
   return typeof code === 'string' ? code : '';
 }

@@ -64,8 +64,8 @@ function tooLong(limit: number): OciError {
 }
 
 /** What a caller's own signal makes of a request. */
-export function isAbort(error: unknown): boolean {
-  return error instanceof Error && error.name === 'AbortError';
+function isAbort(error: unknown): boolean {
+  return (error as { name?: unknown } | null | undefined)?.name === 'AbortError';
 }
 
 /** Reading on costs less than a new connection only while the rest is short. */

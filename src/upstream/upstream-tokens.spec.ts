@@ -1,5 +1,17 @@
-import { answer, challenge, FaultServer, huge, json, redirect, tooManyRequests, type Behaviour } from '../../test/support/fault-server';
-import { registryAt, upstreamFixture, type UpstreamFixture } from '../../test/support/upstream-fixture';
+import {
+  answer,
+  challenge,
+  FaultServer,
+  json,
+  redirect,
+  tooManyRequests,
+  type Behaviour,
+} from '../../test/support/fault-server';
+import {
+  registryAt,
+  upstreamFixture,
+  type UpstreamFixture,
+} from '../../test/support/upstream-fixture';
 import type { Registry } from '../config/registry-table';
 import { discard, type UpstreamRequest } from './upstream.client';
 
@@ -23,14 +35,23 @@ const issue: Behaviour = (request, response, seen) => {
 };
 
 const guarded: Behaviour = (request, response, seen) =>
-  (good.has(request.headers.authorization ?? '') ? answer(200) : challenge(`Bearer realm="${auth.url}token?x=%7e",service="reg svc",scope="ignored"`))(
+  (good.has(request.headers.authorization ?? '')
+    ? answer(200)
+    : challenge(`Bearer realm="${auth.url}token?x=%7e",service="reg svc",scope="ignored"`))(
     request,
     response,
     seen,
   );
 
 function get(more: Partial<UpstreamRequest> = {}): UpstreamRequest {
-  return { registry, as: 'anonymous', method: 'GET', path: '/v2/team/app/manifests/1', access: PULL, ...more };
+  return {
+    registry,
+    as: 'anonymous',
+    method: 'GET',
+    path: '/v2/team/app/manifests/1',
+    access: PULL,
+    ...more,
+  };
 }
 
 async function statusOf(request: UpstreamRequest): Promise<number> {
@@ -57,9 +78,14 @@ describe('a Bearer challenge', () => {
   it('is answered with a token for the scope that the caller needs, anonymously', async () => {
     expect(await statusOf(get())).toBe(200);
 
-    expect(auth.requests.map(({ url }) => url)).toEqual(['/token?x=%7e&service=reg+svc&scope=repository%3Ateam%2Fapp%3Apull']);
+    expect(auth.requests.map(({ url }) => url)).toEqual([
+      '/token?x=%7e&service=reg+svc&scope=repository%3Ateam%2Fapp%3Apull',
+    ]);
     expect(auth.foreignCredentials()).toEqual([]);
-    expect(upstream.requests.map(({ headers }) => headers.authorization)).toEqual([undefined, 'Bearer t1']);
+    expect(upstream.requests.map(({ headers }) => headers.authorization)).toEqual([
+      undefined,
+      'Bearer t1',
+    ]);
   });
 
   it('has the configured credentials shown to the token endpoint alone', async () => {
@@ -76,9 +102,9 @@ describe('a Bearer challenge', () => {
     await statusOf(get({ access: [push, from] }));
     await statusOf(get({ access: [from, { ...push, actions: ['pull', 'push'] }] }));
 
-    expect(auth.requests.map(({ url }) => new URL(url, auth.url).searchParams.getAll('scope'))).toEqual([
-      ['repository:base/os:pull', 'repository:team/app:pull,push'],
-    ]);
+    expect(
+      auth.requests.map(({ url }) => new URL(url, auth.url).searchParams.getAll('scope')),
+    ).toEqual([['repository:base/os:pull', 'repository:team/app:pull,push']]);
   });
 
   it('never has one principal served with the token of the other', async () => {
@@ -86,7 +112,12 @@ describe('a Bearer challenge', () => {
     await statusOf(get({ as: 'anonymous' }));
 
     expect(auth.requests.map(({ headers }) => headers.authorization)).toEqual([BASIC, undefined]);
-    expect(upstream.requests.map(({ headers }) => headers.authorization)).toEqual([undefined, 'Bearer t1', undefined, 'Bearer t2']);
+    expect(upstream.requests.map(({ headers }) => headers.authorization)).toEqual([
+      undefined,
+      'Bearer t1',
+      undefined,
+      'Bearer t2',
+    ]);
   });
 
   it('is remembered: the next request carries the token at once, and 50 share one', async () => {
@@ -148,7 +179,11 @@ describe('a token that the registry no longer takes', () => {
     await statusOf(get({ as: 'configured' }));
     good = new Set([BASIC]);
     upstream.handler = (request, response, seen) =>
-      (good.has(request.headers.authorization ?? '') ? answer(200) : challenge('Basic realm="r"'))(request, response, seen);
+      (good.has(request.headers.authorization ?? '') ? answer(200) : challenge('Basic realm="r"'))(
+        request,
+        response,
+        seen,
+      );
 
     expect(await statusOf(get({ as: 'configured' }))).toBe(200);
   });
@@ -158,7 +193,9 @@ describe('authorizationFor', () => {
   const forUpload = { minimumLife: 60 };
 
   it('finds out what the registry asks, once for all who wait', async () => {
-    const asked = await Promise.all([1, 2, 3].map(() => fixture.tokens.authorizationFor(registry, 'configured', PULL, forUpload)));
+    const asked = await Promise.all(
+      [1, 2, 3].map(() => fixture.tokens.authorizationFor(registry, 'configured', PULL, forUpload)),
+    );
 
     expect(asked).toEqual(Array(3).fill('Bearer t1'));
     expect(upstream.requests).toMatchObject([{ method: 'GET', url: '/v2/' }]);
@@ -177,15 +214,19 @@ describe('authorizationFor', () => {
   });
 
   it('renews a token that would not live long enough', async () => {
-    auth.handler = (request, response, seen) => json({ token: `short${auth.requests.length}`, expires_in: 50 })(request, response, seen);
+    auth.handler = (request, response, seen) =>
+      json({ token: `short${auth.requests.length}`, expires_in: 50 })(request, response, seen);
 
     const first = await fixture.tokens.authorizationFor(registry, 'configured', PULL);
     expect(await fixture.tokens.authorizationFor(registry, 'configured', PULL)).toBe(first);
-    expect(await fixture.tokens.authorizationFor(registry, 'configured', PULL, forUpload)).toBe('Bearer short2');
+    expect(await fixture.tokens.authorizationFor(registry, 'configured', PULL, forUpload)).toBe(
+      'Bearer short2',
+    );
   });
 
   it('does not use a token in its last ten seconds', async () => {
-    auth.handler = (request, response, seen) => json({ token: `t${auth.requests.length}`, expires_in: 9 })(request, response, seen);
+    auth.handler = (request, response, seen) =>
+      json({ token: `t${auth.requests.length}`, expires_in: 9 })(request, response, seen);
 
     expect(await fixture.tokens.authorizationFor(registry, 'configured', PULL)).toBe('Bearer t1');
     expect(await fixture.tokens.authorizationFor(registry, 'configured', PULL)).toBe('Bearer t2');
@@ -211,35 +252,47 @@ describe('authorizationFor', () => {
 });
 
 describe('a token endpoint that misbehaves', () => {
-  const asks = (realm: string) => (upstream.handler = challenge(`Bearer realm="${realm}",service="s"`));
+  const asks = (realm: string) =>
+    (upstream.handler = challenge(`Bearer realm="${realm}",service="s"`));
 
-  it.each(['http://169.254.169.254/latest', 'https://evil.example/token', 'http://localhost:1/token', '/token', 'file:///etc/passwd', ''])(
-    'S2: is not connected to at %j',
-    async (realm) => {
-      asks(realm);
+  it.each([
+    'http://169.254.169.254/latest',
+    'https://evil.example/token',
+    'http://localhost:1/token',
+    '/token',
+    'file:///etc/passwd',
+    '',
+  ])('S2: is not connected to at %j', async (realm) => {
+    asks(realm);
 
-      await expect(statusOf(get({ as: 'configured' }))).rejects.toMatchObject({ code: 'BAD_UPSTREAM' });
-      expect(auth.accepted).toBe(0);
-    },
-  );
+    await expect(statusOf(get({ as: 'configured' }))).rejects.toMatchObject({
+      code: 'BAD_UPSTREAM',
+    });
+    expect(auth.accepted).toBe(0);
+  });
 
   it('S2: is not followed when it redirects', async () => {
     const elsewhere = await FaultServer.start({ handler: json({ token: 'x' }) });
     auth.handler = redirect(new URL('/token', elsewhere.url));
 
-    await expect(statusOf(get({ as: 'configured' }))).rejects.toMatchObject({ code: 'BAD_UPSTREAM' });
+    await expect(statusOf(get({ as: 'configured' }))).rejects.toMatchObject({
+      code: 'BAD_UPSTREAM',
+    });
 
     expect(elsewhere.accepted).toBe(0);
     await elsewhere.close();
   });
 
   it.each([
-    ['announced', { 'content-length': 10 * 1024 * 1024 }],
-    ['not announced', {}],
-  ])('S26: is BAD_UPSTREAM with an answer of 10 MiB, %s', async (_how, headers) => {
-    auth.handler = huge(10 * 1024 * 1024, headers);
+    ['announced', {}],
+    ['not announced', { 'content-length': undefined }],
+  ])('S26: is BAD_UPSTREAM with an answer of 10 MiB, %s, and cut off', async (_how, headers) => {
+    auth.handler = json({ token: 'x', padding: 'x'.repeat(10 * 1024 * 1024) }, headers);
 
-    await expect(statusOf(get())).rejects.toMatchObject({ code: 'BAD_UPSTREAM' });
+    await expect(statusOf(get())).rejects.toMatchObject({
+      code: 'BAD_UPSTREAM',
+      message: expect.stringContaining('longer than'),
+    });
   });
 
   it.each<[string, Behaviour]>([
@@ -254,16 +307,19 @@ describe('a token endpoint that misbehaves', () => {
     await expect(statusOf(get())).rejects.toMatchObject({ code: 'BAD_UPSTREAM' });
   });
 
-  it.each([401, 403])('is BAD_UPSTREAM when it refuses the gate with %d, told in the log without the password', async (status) => {
-    auth.handler = answer(status);
+  it.each([401, 403])(
+    'is BAD_UPSTREAM when it refuses the gate with %d, told in the log without the password',
+    async (status) => {
+      auth.handler = answer(status);
 
-    await expect(statusOf(get({ as: 'configured' }))).rejects.toMatchObject({
-      code: 'BAD_UPSTREAM',
-      message: "the gate's own credentials for reg.example were refused there",
-    });
-    expect(fixture.logged.join('')).toContain('"level":50');
-    expect(fixture.logged.join('')).not.toMatch(/hunter2|Basic /);
-  });
+      await expect(statusOf(get({ as: 'configured' }))).rejects.toMatchObject({
+        code: 'BAD_UPSTREAM',
+        message: "the gate's own credentials for reg.example were refused there",
+      });
+      expect(fixture.logged.join('')).toContain('"level":50');
+      expect(fixture.logged.join('')).not.toMatch(/hunter2|Basic /);
+    },
+  );
 
   it.each([401, 403])('is DENIED when it refuses an anonymous reader with %d', async (status) => {
     auth.handler = answer(status);
@@ -274,7 +330,10 @@ describe('a token endpoint that misbehaves', () => {
   it('passes its 429 on', async () => {
     auth.handler = tooManyRequests('90');
 
-    await expect(statusOf(get())).rejects.toMatchObject({ code: 'TOOMANYREQUESTS', headers: { 'Retry-After': '90' } });
+    await expect(statusOf(get())).rejects.toMatchObject({
+      code: 'TOOMANYREQUESTS',
+      headers: { 'Retry-After': '90' },
+    });
   });
 
   it('is UNAVAILABLE when it is down, and asked for anew where the registry has moved it', async () => {

@@ -98,7 +98,8 @@ export class UpstreamTokens {
   ): Promise<string> {
     const relation = this.#relation(registry, as);
     relation.asks = asksOf(challenge) ?? relation.asks;
-    this.renounce(registry, as, access, refused);
+    // Without one, nothing was refused: a token that others fetched meanwhile is as good as new.
+    if (refused !== undefined) this.renounce(registry, as, access, refused);
     if (!relation.asks || relation.asks.scheme === 'nothing') {
       throw new OciError('BAD_UPSTREAM', {
         message: `${registry.name} asks for a login of a kind that is not known here`,

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { Dialer } from './dialer';
 import { EgressPolicy } from './egress-policy';
+import { Reachability } from './reachability';
 import { Redirects } from './redirects';
 import { Transport } from './transport';
 import { UpstreamClient } from './upstream.client';
@@ -8,7 +9,15 @@ import { UpstreamTokens } from './upstream-tokens';
 
 /** The other side: requests to registries, the gate's logins there, and where a request may go. */
 @Module({
-  providers: [EgressPolicy, Dialer, Transport, Redirects, UpstreamTokens, UpstreamClient],
-  exports: [EgressPolicy, UpstreamTokens, UpstreamClient],
+  providers: [
+    EgressPolicy,
+    Dialer,
+    Reachability,
+    Transport,
+    Redirects,
+    UpstreamTokens,
+    UpstreamClient,
+  ],
+  exports: [EgressPolicy, Reachability, UpstreamTokens, UpstreamClient],
 })
 export class UpstreamModule {}

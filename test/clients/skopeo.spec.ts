@@ -65,7 +65,7 @@ describeWith(['docker-registry', 'htpasswd', 'openssl', 'skopeo'], 'skopeo', () 
     }
   });
 
-  it('lists tags page by page, inspects and deletes', async () => {
+  it('lists tags, inspects and deletes', async () => {
     const { gate } = await startStand();
     const { username, password } = await gate.addAccount();
     const layout = layoutOf(imageOf(layersWith(1000)));
@@ -79,7 +79,7 @@ describeWith(['docker-registry', 'htpasswd', 'openssl', 'skopeo'], 'skopeo', () 
     const seen = await client('inspect', '--tls-verify=false', `${repository}:a`);
     await client('delete', '--tls-verify=false', `${repository}:a`);
 
-    expect(JSON.parse(tags)).toMatchObject({ Tags: ['a', 'b'] });
+    expect((JSON.parse(tags) as { Tags: string[] }).Tags.sort()).toEqual(['a', 'b']);
     expect(JSON.parse(seen)).toMatchObject({ Architecture: 'amd64' });
     const after = await skopeo()('inspect', '--tls-verify=false', `${repository}:a`);
     expect(after.code).not.toBe(0);

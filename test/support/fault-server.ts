@@ -62,7 +62,9 @@ export class FaultServer {
       socket.on('error', () => undefined);
       socket.once('close', () => this.#sockets.delete(socket));
     });
-    this.#server.on('clientError', (_error, socket) => socket.destroy());
+    this.#server.on('clientError', (_error, socket) =>
+      socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'),
+    );
   }
 
   /** Listens on 127.0.0.1 at a port of its own. */
@@ -147,14 +149,17 @@ export class FaultServer {
   }
 }
 
-/** An ordinary answer. */
+/** An ordinary answer; with `content-length: undefined` it is chunked. */
 export function answer(
   status: number,
   body: string | Buffer = '',
   headers: http.OutgoingHttpHeaders = {},
 ): Behaviour {
   return (_request, response) => {
-    response.writeHead(status, { 'content-length': Buffer.byteLength(body), ...headers }).end(body);
+    const all = Object.entries({ 'content-length': Buffer.byteLength(body), ...headers });
+    response.writeHead(status, Object.fromEntries(all.filter(([, value]) => value !== undefined)));
+    response.write(body);
+    response.end();
   };
 }
 
@@ -246,7 +251,13 @@ export function huge(bytes: number, headers: http.OutgoingHttpHeaders = {}): Beh
     const chunk = Buffer.alloc(64 * 1024);
     for (let sent = 0; sent < bytes && !response.destroyed; sent += chunk.length) {
       if (response.write(chunk.subarray(0, Math.min(chunk.length, bytes - sent)))) continue;
-      await Promise.race([once(response, 'drain'), once(response, 'close')]);
+      await new Promise<void>((resolve) => {
+        const go = () => {
+          response.off('drain', go).off('close', go);
+          resolve();
+        };
+        response.once('drain', go).once('close', go);
+      });
     }
     response.end();
   };

@@ -27,6 +27,8 @@ export class Gate {
   constructor(
     readonly env: Record<string, string>,
     readonly dataDir: string,
+    /** A program and its arguments that starts the gate's own command in its own place. */
+    readonly wrapper: readonly string[] = [],
   ) {}
 
   get port(): number {
@@ -57,7 +59,8 @@ export class Gate {
   /** Starts the process and waits until it is ready to serve. */
   async start(env: Record<string, string> = {}): Promise<void> {
     const port: Record<string, string> = this.url ? { PORT: String(this.port) } : {};
-    const service = new Service(process.execPath, [MAIN], { ...this.env, ...port, ...env });
+    const [program = '', ...args] = [...this.wrapper, process.execPath, MAIN];
+    const service = new Service(program, args, { ...this.env, ...port, ...env });
     this.#service = service;
     this.url = await service.until('the gate says where it listens', () => {
       return /listens on (http:\/\/[\w.:[\]]+)/
@@ -150,15 +153,22 @@ function environment(dataDir: string, env: Record<string, string>): Record<strin
 }
 
 /** Starts a gate with these settings; it is ready when this returns. */
-export async function startGate(env: Record<string, string> = {}): Promise<Gate> {
+export async function startGate(
+  env: Record<string, string> = {},
+  wrapper: readonly string[] = [],
+): Promise<Gate> {
   const dataDir = env['DATA_DIR'] ?? freshFolder('gate');
-  const gate = new Gate(environment(dataDir, env), dataDir);
+  const gate = new Gate(environment(dataDir, env), dataDir, wrapper);
   await gate.start();
   return gate;
 }
 
 /** Starts a gate that is expected to end by itself. */
-export function runGate(env: Record<string, string>, timeout = 20_000): Promise<Finished> {
+export function runGate(
+  env: Record<string, string>,
+  wrapper: readonly string[] = [],
+): Promise<Finished> {
   const dataDir = env['DATA_DIR'] ?? freshFolder('gate');
-  return run(process.execPath, [MAIN], { env: environment(dataDir, env), timeout });
+  const [program = '', ...args] = [...wrapper, process.execPath, MAIN];
+  return run(program, args, { env: environment(dataDir, env), timeout: 40_000 });
 }

@@ -16,17 +16,27 @@ export interface Sending {
   readonly method?: string;
   readonly headers?: Record<string, string | string[]>;
   readonly body?: string | Buffer;
+  /** The client's own address: all of 127.0.0.0/8 is this machine's. */
+  readonly from?: string;
 }
 
 /** One request on a connection of its own. */
-export function send(url: string, { method = 'GET', headers = {}, body }: Sending = {}) {
+export function send(url: string, { method = 'GET', headers = {}, body, from }: Sending = {}) {
   return new Promise<Answer>((resolve, reject) => {
     const { hostname, port, origin } = new URL(url);
     // The raw path: URL would tidy up `..` and `%2e` before they reach the gate.
     const path = url.slice(origin.length) || '/';
     const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
     const outgoing = request(
-      { hostname, port, path, method, agent: false, headers: { ...length, ...headers } },
+      {
+        hostname,
+        port,
+        path,
+        method,
+        agent: false,
+        localAddress: from,
+        headers: { ...length, ...headers },
+      },
       (incoming) => {
         const chunks: Buffer[] = [];
         incoming.on('data', (chunk: Buffer) => chunks.push(chunk));

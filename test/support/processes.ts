@@ -1,5 +1,6 @@
 /** Real programs, run once or kept running; each is ended by its own process id. */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { tmpdir } from 'node:os';
 import { atTheEnd, eventually } from './lifecycle';
 
 /** What a program left behind. */
@@ -31,7 +32,7 @@ export function run(
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<Finished> {
-  const { env, cwd, input, timeout = 120_000 } = options;
+  const { env, cwd = tmpdir(), input, timeout = 120_000 } = options;
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { env: plainEnvironment(env), cwd, timeout });
     let stdout = '';
@@ -69,6 +70,7 @@ export class Service {
   ) {
     const child = spawn(command, args, {
       env: plainEnvironment(env),
+      cwd: tmpdir(), // where no `.env` of a developer's lies
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     child.stdout.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));

@@ -4,6 +4,7 @@ import type { Registry } from '../../src/config/registry-table';
 import type { OutgoingProxy, Settings } from '../../src/config/settings';
 import { Dialer } from '../../src/upstream/dialer';
 import { EgressPolicy } from '../../src/upstream/egress-policy';
+import { Reachability } from '../../src/upstream/reachability';
 import { Redirects } from '../../src/upstream/redirects';
 import { Transport } from '../../src/upstream/transport';
 import { UpstreamClient } from '../../src/upstream/upstream.client';
@@ -40,7 +41,7 @@ export function upstreamFixture(limits: UpstreamLimits = {}): UpstreamFixture {
   const log = pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) });
   const policy = new EgressPolicy();
   const dialer = new Dialer(settings, policy);
-  const transport = new Transport(settings, log, dialer);
+  const transport = new Transport(settings, log, dialer, new Reachability());
   const tokens = new UpstreamTokens(transport, policy, log);
   const client = new UpstreamClient(
     transport,

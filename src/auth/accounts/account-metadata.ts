@@ -87,11 +87,23 @@ function parseJson(text: string): unknown {
   }
 }
 
+/** One account a line, so that an operator finds their way in it. */
 export function formatMetadata({ seal, floor, records, removed }: Metadata): string {
   const accounts = [...records].map(([username, record]) => ({ username, ...record }));
   const names = [...removed].map(([username, since]) => ({ username, epoch: since }));
-  const document = { version: 1, htpasswd: seal, floor, accounts, removed: names };
-  return `${JSON.stringify(document, undefined, 1)}\n`;
+  const fields = [
+    `"version": 1`,
+    ...(seal === undefined ? [] : [`"htpasswd": ${JSON.stringify(seal)}`]),
+    `"floor": ${floor}`,
+    `"accounts": ${lines(accounts)}`,
+    `"removed": ${lines(names)}`,
+  ];
+  return `{\n  ${fields.join(',\n  ')}\n}\n`;
+}
+
+function lines(entries: readonly object[]): string {
+  if (entries.length === 0) return '[]';
+  return `[\n    ${entries.map((entry) => JSON.stringify(entry)).join(',\n    ')}\n  ]`;
 }
 
 /** Proves that a htpasswd text is whole: a reader who finds it in accounts.json need not wait for the file to settle. */
@@ -99,11 +111,19 @@ export function sealOf(htpasswd: string): string {
   return createHash('sha256').update(htpasswd).digest('base64url');
 }
 
-/** With this record for this name, which is not a removed one from then on. */
-export function withRecord(metadata: Metadata, username: string, record: AccountRecord): Metadata {
+/** With these records for these names, which are not removed ones from then on. */
+export function withRecords(
+  metadata: Metadata,
+  updates: ReadonlyMap<string, AccountRecord>,
+): Metadata {
+  if (updates.size === 0) return metadata;
   const removed = new Map(metadata.removed);
-  removed.delete(username);
-  return { ...metadata, records: new Map(metadata.records).set(username, record), removed };
+  for (const username of updates.keys()) removed.delete(username);
+  return { ...metadata, records: new Map([...metadata.records, ...updates]), removed };
+}
+
+export function withRecord(metadata: Metadata, username: string, record: AccountRecord): Metadata {
+  return withRecords(metadata, new Map([[username, record]]));
 }
 
 /** Without the name, remembering the epoch that it must begin with. */

@@ -205,7 +205,8 @@ export class AccountStore {
     if (pair.metadata === old.metadata || before !== after) return pair;
     const text = old.metadata.kind === 'text' ? old.metadata.text : formatMetadata(stored);
     try {
-      await this.#write('metadata', text);
+      // Not by #write: that this succeeds does not end the fault.
+      await this.#files.write('metadata', text);
       return { ...pair, metadata: { kind: 'text', text } };
     } catch {
       // What it says now is of an account that htpasswd does not hold with that hash: without effect.

@@ -5,23 +5,23 @@ import { Audit } from '../../journal/audit';
 import { Log } from '../../journal/log';
 import { OciError } from '../../oci/oci-error';
 import { isInForce, type Account, type Actor } from './account';
+import { checkChange, checkNewAccount, type AccountChange, type NewAccount } from './account-input';
+import type { AccountRecord } from './account-metadata';
 import {
-  checkChange,
-  checkNewAccount,
-  type AccountChange,
-  type CheckedChange,
-  type NewAccount,
-} from './account-input';
-import { firstEpoch, withoutRecord, withRecord, type AccountRecord } from './account-metadata';
-import type { Step } from './account-files';
+  changed,
+  recordIn,
+  stepsToAdd,
+  stepsToChange,
+  stepsToRemove,
+  unknownAccount,
+} from './account-steps';
 import { AccountStore, type Draft } from './account-store';
 import { FixedAccounts } from './fixed-accounts';
 import { ensureAdmin, type InitialAdmin } from './initial-admin';
 import { LoginVerifier } from './login-verifier';
-import { fingerprintOf } from './password-hash';
 import { PasswordHasher } from './password-hasher';
 
-export type { AccessRule, Account, Actor } from './account';
+export type { Account, Actor } from './account';
 export type { AccountChange, NewAccount } from './account-input';
 
 /** For the health document. */
@@ -120,17 +120,9 @@ export class Accounts {
     this.#refuseTaken(this.get(username));
     await this.#store.assertWritable();
     const hash = await this.#hasher.make(password);
-    await this.#store.update(actor, ({ snapshot, base }) => {
-      this.#refuseTaken(snapshot.accounts.get(username));
-      const record = {
-        ...fields,
-        epoch: firstEpoch(base, username),
-        fingerprints: [fingerprintOf(hash)],
-      };
-      return [
-        { metadata: withRecord(base, username, record) },
-        { htpasswd: snapshot.htpasswd.with(username, hash) },
-      ];
+    await this.#store.update(actor, (draft) => {
+      this.#refuseTaken(draft.snapshot.accounts.get(username));
+      return stepsToAdd(draft, username, fields, hash);
     });
     return this.#require(username);
   }
@@ -144,7 +136,7 @@ export class Accounts {
     await this.#store.update(actor, (draft) => {
       const record = changed(recordIn(draft, username), fields);
       this.#keepAnAdmin(draft, username, record);
-      return stepsOf(draft, username, record, hash);
+      return stepsToChange(draft, username, record, hash);
     });
     return this.#require(username);
   }
@@ -153,12 +145,9 @@ export class Accounts {
   async remove(username: string, actor: Actor): Promise<void> {
     this.#requireChangeable(username);
     await this.#store.update(actor, (draft) => {
-      const { epoch } = recordIn(draft, username);
+      recordIn(draft, username);
       this.#keepAnAdmin(draft, username, undefined);
-      return [
-        { htpasswd: draft.snapshot.htpasswd.without(username) },
-        { metadata: withoutRecord(draft.base, username, epoch + 1) },
-      ];
+      return stepsToRemove(draft, username);
     });
   }
 
@@ -167,7 +156,7 @@ export class Accounts {
     this.#requireChangeable(username);
     await this.#store.update(actor, (draft) => {
       const record = recordIn(draft, username);
-      return stepsOf(draft, username, { ...record, epoch: record.epoch + 1 }, undefined);
+      return stepsToChange(draft, username, { ...record, epoch: record.epoch + 1 }, undefined);
     });
   }
 
@@ -189,7 +178,7 @@ export class Accounts {
 
   #require(username: string): Account {
     const account = this.get(username);
-    if (!account) throw unknown(username);
+    if (!account) throw unknownAccount(username);
     return account;
   }
 
@@ -214,45 +203,4 @@ export class Accounts {
       message: `${username} is the last admin; make another one first`,
     });
   }
-}
-
-function unknown(username: string): OciError {
-  return new OciError('USER_UNKNOWN', {
-    message: `there is no account ${JSON.stringify(username)}`,
-  });
-}
-
-/** What accounts.json says of an account that exists, or would say. */
-function recordIn({ snapshot }: Draft, username: string): AccountRecord {
-  const account = snapshot.accounts.get(username);
-  if (!account) throw unknown(username);
-  const { role, access, disabled, expires, epoch, fingerprint } = account;
-  return { role, access, disabled, expires, epoch, fingerprints: [fingerprint] };
-}
-
-function changed(record: AccountRecord, fields: Omit<CheckedChange, 'password'>): AccountRecord {
-  const { role = record.role, disabled = record.disabled } = fields;
-  const access = fields.access === undefined ? record.access : (fields.access ?? undefined);
-  const expires = fields.expires === undefined ? record.expires : (fields.expires ?? undefined);
-  return { ...record, role, disabled, access, expires };
-}
-
-/**
- * With a new hash, accounts.json first belongs to both hashes, so that the account keeps its rights wherever the process
- * ends.
- */
-function stepsOf(
-  { snapshot, base }: Draft,
-  username: string,
-  record: AccountRecord,
-  hash: string | undefined,
-): Step[] {
-  if (hash === undefined) return [{ metadata: withRecord(base, username, record) }];
-  const fingerprint = fingerprintOf(hash);
-  const both = { ...record, fingerprints: [...record.fingerprints, fingerprint] };
-  return [
-    { metadata: withRecord(base, username, both) },
-    { htpasswd: snapshot.htpasswd.with(username, hash) },
-    { metadata: withRecord(base, username, { ...record, fingerprints: [fingerprint] }) },
-  ];
 }

@@ -1,6 +1,6 @@
 /** htpasswd and accounts.json put together: who exists, with what rights, and what accounts.json should say now. Pure. */
 import type { Account, AccessRule } from './account';
-import { firstEpoch, withRecord, type AccountRecord, type Metadata } from './account-metadata';
+import { firstEpoch, withRecords, type AccountRecord, type Metadata } from './account-metadata';
 import { fingerprintOf } from './password-hash';
 
 /** What was made of the two files. */
@@ -26,20 +26,20 @@ export function reconcile(
 ): Reconciled {
   const accounts = new Map<string, Account>();
   const lessened: string[] = [];
-  let next = metadata;
+  const updates = new Map<string, AccountRecord>();
   for (const [username, hash] of hashes) {
     const fingerprint = fingerprintOf(hash);
     const before = metadata.records.get(username);
     const record = recordOf(username, fingerprint, metadata, watched?.get(username)?.fingerprint);
-    if (record && record !== before) next = withRecord(next, username, record);
+    if (record && record !== before) updates.set(username, record);
     if (record && before && !before.suspended && hasLost(before, record)) lessened.push(username);
     accounts.set(username, accountOf(username, fingerprint, record, metadata.floor));
   }
   for (const [username, record] of metadata.records) {
     if (hashes.has(username) || record.suspended) continue;
-    next = withRecord(next, username, { ...record, suspended: true });
+    updates.set(username, { ...record, suspended: true });
   }
-  return { accounts, metadata: next, lessened };
+  return { accounts, metadata: withRecords(metadata, updates), lessened };
 }
 
 /** What the record of a name that is in htpasswd should be; undefined for one that needs none. */

@@ -18,7 +18,8 @@ export function isReadOnly(error: unknown): boolean {
 
 /** The system's name of a fault, such as `ENOSPC`. */
 export function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  return typeof code === 'string' ? code : 'unknown reason';
 }
 
 /** Throws what `replaceFile` can foretell: NotWritable for a file without any write bit. */

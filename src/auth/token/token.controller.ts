@@ -54,6 +54,9 @@ export class TokenController {
     if (!context) throw new OciError('DENIED');
     const { offline, scopes } = askedOf(context, 'token').request;
     const subject = await this.#subject(context);
+    // The guard let a stranger through to here; now it is known who it was.
+    if (subject && context.identity)
+      context.identity = { ...context.identity, username: subject.username };
     const access = this.policy.grant(subject, scopes);
     const { token, expiresIn, issuedAt } = this.tokens.issue(subject, access);
     return {
@@ -67,13 +70,20 @@ export class TokenController {
 
   async #subject(context: RequestContext): Promise<Subject> {
     const { grant, scopes } = askedOf(context, 'token').request;
-    if (grant.kind === 'refresh_token') return this.tokens.redeemRefresh(grant.refreshToken) ?? this.#refuse(context, undefined);
+    if (grant.kind === 'refresh_token')
+      return this.tokens.redeemRefresh(grant.refreshToken) ?? this.#refuse(context, undefined);
     const shown = grant.kind === 'password' ? grant : context.credentials;
     if ('password' in shown) {
       const account = await this.accounts.verify(shown.username, shown.password, context.address);
       if (!account) return this.#refuse(context, shown.username);
       const detail = { scopes: scopes.length };
-      this.audit.write({ event: 'login', actor: account.username, address: context.address, request: context.id, detail });
+      this.audit.write({
+        event: 'login',
+        actor: account.username,
+        address: context.address,
+        request: context.id,
+        detail,
+      });
       return account;
     }
     const anonymous = context.credentials.scheme === 'none' && this.policy.admitsAnonymous;
@@ -83,10 +93,17 @@ export class TokenController {
   #refuse(context: RequestContext, username: string | undefined): never {
     const shown = username !== undefined || context.credentials.scheme !== 'none';
     if (shown) {
-      this.audit.write({ event: 'login.failed', target: username?.slice(0, 255), address: context.address, request: context.id });
+      this.audit.write({
+        event: 'login.failed',
+        target: username?.slice(0, 255),
+        address: context.address,
+        request: context.id,
+      });
     }
     throw new OciError('UNAUTHORIZED', {
-      message: shown ? 'incorrect username or password' : `log in first: docker login ${context.base.replace(/^https?:\/\//, '')}`,
+      message: shown
+        ? 'incorrect username or password'
+        : `log in first: docker login ${context.base.replace(/^https?:\/\//, '')}`,
       headers: { 'WWW-Authenticate': 'Basic realm="tidegate"' },
     });
   }

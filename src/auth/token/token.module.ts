@@ -32,6 +32,8 @@ export class TokenModule {}
 
 /** The key that a token's header names; whatever else the header says is left to the verification. */
 function kidOf(token: string): unknown {
-  const header: unknown = JSON.parse(Buffer.from(token.slice(0, token.indexOf('.')), 'base64url').toString('utf8'));
+  const header: unknown = JSON.parse(
+    Buffer.from(token.slice(0, token.indexOf('.')), 'base64url').toString('utf8'),
+  );
   return typeof header === 'object' && header !== null && 'kid' in header ? header.kid : undefined;
 }

@@ -43,7 +43,10 @@ export class TokenService {
   ) {}
 
   /** @returns the token, its life in seconds and when it began. */
-  issue(account: Account | undefined, access: readonly Access[]): { token: string; expiresIn: number; issuedAt: Date } {
+  issue(
+    account: Account | undefined,
+    access: readonly Access[],
+  ): { token: string; expiresIn: number; issuedAt: Date } {
     const issuedAt = Math.floor(Date.now() / 1000);
     const token = this.jwt.sign(
       {
@@ -86,17 +89,26 @@ export class TokenService {
 
   /** An opaque token that is good for new tokens until the account changes; it says nothing of rights. */
   issueRefresh({ username, fingerprint, epoch }: Account): string {
-    return this.secrets.seal(REFRESH, { sub: username, fp: fingerprint, epoch, iat: Math.floor(Date.now() / 1000) });
+    return this.secrets.seal(REFRESH, {
+      sub: username,
+      fp: fingerprint,
+      epoch,
+      iat: Math.floor(Date.now() / 1000),
+    });
   }
 
   /** The account whose refresh token this is, or undefined when it is none, or none any more. */
   redeemRefresh(text: string): Account | undefined {
     const claims = Refresh.safeParse(this.secrets.unseal(REFRESH, text));
-    return claims.success ? this.#current(claims.data.sub, claims.data.fp, claims.data.epoch) : undefined;
+    return claims.success
+      ? this.#current(claims.data.sub, claims.data.fp, claims.data.epoch)
+      : undefined;
   }
 
   #current(username: string, fingerprint: string | undefined, epoch: number): Account | undefined {
     const account = this.accounts.find(username);
-    return account && account.fingerprint === fingerprint && account.epoch === epoch ? account : undefined;
+    return account && account.fingerprint === fingerprint && account.epoch === epoch
+      ? account
+      : undefined;
   }
 }

@@ -1,0 +1,168 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { htpasswd } from '../support/clients';
+import type { Gate } from '../support/gate';
+import { askToken, bearer, send, tokenFor, unique, type Account } from '../support/http';
+import { eventually } from '../support/lifecycle';
+import { succeed } from '../support/processes';
+import { logsIn, startStand, visit } from '../support/stand';
+import { describeWith } from '../support/tools';
+
+/** An edit of the file has to be in force within this time. */
+const IN_FORCE = 2_000;
+
+describeWith(['docker-registry', 'htpasswd'], 'accounts that change while the gate runs', () => {
+  let gate: Gate;
+  let file: string;
+
+  beforeAll(async () => {
+    ({ gate } = await startStand());
+    file = join(gate.dataDir, 'htpasswd');
+  });
+
+  const ping = (token: string) => send(`${gate.url}/v2/`, { headers: bearer(token) });
+
+  function refresh(refresh_token: string | undefined) {
+    const form = { grant_type: 'refresh_token', service: 'tidegate', client_id: 'test' };
+    const body = new URLSearchParams({ ...form, refresh_token: refresh_token ?? '' }).toString();
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    return send(`${gate.url}/v2/auth`, { method: 'POST', headers, body });
+  }
+
+  async function expectOut(account: Account, held: { token: string; refresh_token?: string }) {
+    expect((await ping(held.token)).status).toBe(401);
+    expect((await refresh(held.refresh_token)).status).toBe(401);
+    expect((await askToken(gate.url, account)).status).toBe(401);
+  }
+
+  it('one removed over REST is out at once, with the bearer and refresh tokens that it holds', async () => {
+    const account = await gate.addAccount();
+    const held = await tokenFor(gate.url, account);
+    expect((await ping(held.token)).status).toBe(200);
+    expect((await refresh(held.refresh_token)).status).toBe(200);
+
+    await gate.removeAccount(account);
+
+    await expectOut(account, held);
+  });
+
+  it('one disabled, or with another password, is out at once; enabled, it is in again', async () => {
+    const account = await gate.addAccount();
+    const held = await tokenFor(gate.url, account);
+
+    await gate.changeAccount(account, { disabled: true });
+    await expectOut(account, held);
+    await gate.changeAccount(account, { disabled: false, password: 'another one entirely' });
+
+    await expectOut(account, held);
+    expect(await logsIn(gate, { ...account, password: 'another one entirely' })).toBe(true);
+  });
+
+  it('one whose sessions are ended keeps its password and nothing else', async () => {
+    const account = await gate.addAccount();
+    const held = await tokenFor(gate.url, account);
+
+    const answer = await gate.rest('DELETE', `/users/${account.username}/sessions`);
+
+    expect(answer.status).toBe(204);
+    expect((await ping(held.token)).status).toBe(401);
+    expect((await refresh(held.refresh_token)).status).toBe(401);
+    expect(await logsIn(gate, account)).toBe(true);
+  });
+
+  it('one that has expired is out', async () => {
+    const expires = new Date(Date.now() + 1_500).toISOString();
+    const account = await gate.addAccount(undefined, { expires });
+    const held = await tokenFor(gate.url, account);
+
+    await eventually(
+      'the account expires',
+      async () => (await ping(held.token)).status === 401,
+      5_000,
+    );
+
+    await expectOut(account, held);
+  });
+
+  it('one that is written into the file by htpasswd logs in within two seconds, and taken out is out', async () => {
+    const account = { username: unique('file-'), password: unique('pass-') };
+
+    await htpasswd(file, account.username, account.password);
+    await eventually('it logs in', () => logsIn(gate, account), IN_FORCE);
+    const held = await tokenFor(gate.url, account);
+    await succeed('htpasswd', ['-D', file, account.username]);
+
+    const out = async () => (await ping(held.token)).status === 401;
+    await eventually('its token is refused', out, IN_FORCE);
+    await expectOut(account, held);
+  });
+
+  it('sixty edits by htpasswd fail no login that runs beside them', async () => {
+    const account = await gate.addAccount();
+    const names = Array.from({ length: 60 }, () => unique('edit-'));
+    let editing = true;
+    const statuses: number[] = [];
+    const logins = (async () => {
+      while (editing) statuses.push((await askToken(gate.url, account)).status);
+    })();
+
+    for (const name of names) await succeed('htpasswd', ['-bB', file, name, 'password']);
+    editing = false;
+    await logins;
+
+    expect(statuses.length).toBeGreaterThan(5);
+    expect(new Set(statuses)).toEqual(new Set([200]));
+    const last = { username: names.at(-1) ?? '', password: 'password' };
+    await eventually('the last one logs in', () => logsIn(gate, last), IN_FORCE);
+    for (const name of names) expect(readFileSync(file, 'utf8')).toContain(`${name}:`);
+  });
+
+  it('a file that is broken leaves the last good one in force, and says so in log and health', async () => {
+    const account = await gate.addAccount();
+    const good = readFileSync(file, 'utf8');
+
+    writeFileSync(file, `${good}this is no line of htpasswd\n`);
+    const health = await eventually('health says so', async () => {
+      const { text } = await send(`${gate.url}/health`);
+      return text.includes('degraded') && text;
+    });
+
+    expect(health).toContain('degraded');
+    expect((await send(`${gate.url}/health/ready`)).status).toBe(200);
+    expect(await logsIn(gate, account)).toBe(true);
+    expect(gate.logs().some(({ level, msg }) => level >= 40 && /htpasswd/.test(String(msg)))).toBe(
+      true,
+    );
+    writeFileSync(file, good);
+    await eventually('health is good again', async () => {
+      return !(await send(`${gate.url}/health`)).text.includes('degraded');
+    });
+  });
+
+  it('S32: fifty made at once are all there, and one of them that is removed is refused at once', async () => {
+    const accounts = await Promise.all(Array.from({ length: 50 }, () => gate.addAccount()));
+
+    const listed = (await gate.rest('GET', '/users')).json<{ users: { username: string }[] }>();
+    const [gone, ...others] = accounts;
+    await gate.removeAccount(gone!);
+
+    const names = listed.users.map(({ username }) => username);
+    expect(names).toEqual(expect.arrayContaining(accounts.map(({ username }) => username)));
+    expect(await logsIn(gate, gone!)).toBe(false);
+    expect(await logsIn(gate, others.at(-1)!)).toBe(true);
+    const lines = readFileSync(file, 'utf8');
+    for (const { username } of others) expect(lines).toContain(`${username}:`);
+  });
+
+  it('one whose list of rights is narrowed feels it with the token that is out', async () => {
+    const account = await gate.addAccount();
+    const who = await visit(gate, account, 'team/app', 'pull,push');
+    expect((await who.ask('/v2/team/app/tags/list')).status).toBe(404);
+
+    await gate.changeAccount(account, { access: [{ repository: 'other/**', actions: ['pull'] }] });
+
+    const answer = await who.ask('/v2/team/app/tags/list');
+    expect(answer.status).toBe(401);
+    expect(answer.headers['www-authenticate']).toContain('error="insufficient_scope"');
+  });
+});

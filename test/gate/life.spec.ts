@@ -1,0 +1,178 @@
+import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
+import { createServer, type AddressInfo } from 'node:net';
+import { runGate, startGate, type Gate } from '../support/gate';
+import { askToken, bearer, errorCode, send, sha256, tokenFor } from '../support/http';
+import { imageOf, layersWith, MIB } from '../support/images';
+import { eventually, freshFolder } from '../support/lifecycle';
+import { startRegistry } from '../support/registry';
+import { seed, startStand, visit } from '../support/stand';
+import { describeWith } from '../support/tools';
+
+const SECRETS = ['the first secret of the tests, which is long', 'the second of them, and as long'];
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Begins to pull and reads nothing yet. */
+async function beginPull(gate: Gate, token: string, path: string): Promise<IncomingMessage> {
+  const outgoing = request(`${gate.url}${path}`, { agent: false, headers: bearer(token) }).end();
+  const [incoming] = (await once(outgoing, 'response')) as [IncomingMessage];
+  return incoming;
+}
+
+describeWith(['docker-registry'], 'the life of a gate', () => {
+  const image = imageOf(layersWith(64 * MIB));
+  const large = [...image.blobs].find(([, bytes]) => bytes.length > MIB)?.[0] ?? '';
+
+  async function pulling(env: Record<string, string>) {
+    const { gate, registry } = await startStand('none', env);
+    await seed(registry, 'team/app', '1', image);
+    const who = await visit(gate, await gate.addAccount(), 'team/app', 'pull');
+    const incoming = await beginPull(gate, who.token, `/v2/team/app/blobs/${large}`);
+    return { gate, incoming };
+  }
+
+  it('F25: at SIGTERM it says that it is not ready, takes nobody new, and lets a pull end', async () => {
+    const { gate, incoming } = await pulling({ DRAIN_DELAY: '1s', DRAIN_TIMEOUT: '30s' });
+
+    const exit = gate.stop('SIGTERM');
+    await eventually('readiness is 503', async () => {
+      return (await send(`${gate.url}/health/ready`)).status === 503;
+    });
+    await eventually('no connection is taken', async () => {
+      return send(`${gate.url}/health/live`).then(
+        () => false,
+        () => true,
+      );
+    });
+    expect(gate.running).toBe(true);
+    const chunks: Buffer[] = [];
+    for await (const chunk of incoming) chunks.push(chunk as Buffer);
+
+    expect(sha256(Buffer.concat(chunks))).toBe(large);
+    expect(await exit).toBe(0);
+  });
+
+  it('F25: what does not end by the deadline is cut, and the exit is still 0', async () => {
+    const { gate, incoming } = await pulling({ DRAIN_TIMEOUT: '1s' });
+    const broken = new Promise((resolve) => incoming.once('error', resolve));
+
+    const code = await gate.stop('SIGTERM');
+    incoming.resume();
+
+    expect(code).toBe(0);
+    expect(await broken).toBeInstanceOf(Error);
+  });
+
+  it.each(['SIGTERM', 'SIGKILL'] as const)(
+    'F24: after %s and a start, tokens are as good as they were, and revoked ones as bad',
+    async (signal) => {
+      const { gate } = await startStand();
+      const [account, gone] = [await gate.addAccount(), await gate.addAccount()];
+      const held = await tokenFor(gate.url, account);
+      const revoked = await tokenFor(gate.url, gone);
+      await gate.rest('DELETE', `/users/${gone.username}/sessions`);
+      const admin = gate.admin;
+
+      await gate.restart({ signal });
+
+      const ping = async (token: string) => {
+        return (await send(`${gate.url}/v2/`, { headers: bearer(token) })).status;
+      };
+      const refresh = async (refresh_token = '') => {
+        const form = { grant_type: 'refresh_token', service: 'x', client_id: 'x', refresh_token };
+        const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+        const body = new URLSearchParams(form).toString();
+        return (await send(`${gate.url}/v2/auth`, { method: 'POST', headers, body })).status;
+      };
+      expect([await ping(held.token), await refresh(held.refresh_token)]).toEqual([200, 200]);
+      expect([await ping(revoked.token), await refresh(revoked.refresh_token)]).toEqual([401, 401]);
+      expect(gate.admin).toEqual(admin);
+      expect((await gate.rest('GET', '/users')).status).toBe(200);
+    },
+  );
+
+  it('F26: a secret that is rotated leaves tokens of the old one good, until it is taken away', async () => {
+    const [first = '', second = ''] = SECRETS;
+    const { gate } = await startStand('none', { TOKEN_SECRET: first });
+    const account = await gate.addAccount();
+    const { token } = await tokenFor(gate.url, account);
+    const ping = async (held: string) => {
+      return (await send(`${gate.url}/v2/`, { headers: bearer(held) })).status;
+    };
+
+    await gate.restart({ env: { TOKEN_SECRET: second, TOKEN_SECRET_PREVIOUS: first } });
+    const rotated = await ping(token);
+    const fresh = (await tokenFor(gate.url, account)).token;
+    await gate.restart({ env: { TOKEN_SECRET: second } });
+
+    expect(rotated).toBe(200);
+    expect(await ping(token)).toBe(401);
+    expect(await ping(fresh)).toBe(200);
+  });
+
+  it('starts while the upstream is down, says so to a pull in time, and serves when it is there', async () => {
+    const port = await freePort();
+    const gate = await startGate({ UPSTREAM_REGISTRY: `http://127.0.0.1:${port}` });
+    const who = await visit(gate, await gate.addAccount(), 'team/app', 'pull');
+    const began = Date.now();
+
+    const away = await who.ask('/v2/team/app/manifests/1');
+    const took = Date.now() - began;
+    await seed(await startRegistry({ port }), 'team/app', '1', image);
+
+    expect([away.status, errorCode(away)]).toEqual([503, 'UNAVAILABLE']);
+    expect(took).toBeLessThan(5_000);
+    expect((await send(`${gate.url}/health/ready`)).status).toBe(200);
+    await eventually('the upstream is found', async () => {
+      return (await who.ask('/v2/team/app/manifests/1')).status === 200;
+    });
+  });
+
+  it('is the only one on its data folder: a second is refused after its patience, with the remedy', async () => {
+    const { gate, registry } = await startStand();
+
+    const second = await runGate({
+      ...registry.settings,
+      DATA_DIR: gate.dataDir,
+      DRAIN_TIMEOUT: '0s',
+    });
+
+    expect(second.code).toBe(1);
+    expect(second.output).toContain(gate.dataDir);
+    expect(second.stderr).toMatch(/another gate/);
+    expect((await askToken(gate.url, gate.admin)).status).toBe(200);
+  });
+
+  it('gives its data folder on to the one that waits for it', async () => {
+    const { gate, registry } = await startStand();
+    const account = await gate.addAccount();
+    const starting = startGate({ ...registry.settings, DATA_DIR: gate.dataDir });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+
+    await gate.stop('SIGTERM');
+    const next = await starting;
+
+    expect((await askToken(next.url, account)).status).toBe(200);
+  });
+
+  it('says what to do when something else listens on its port, and leaves the lock', async () => {
+    const { gate, registry } = await startStand();
+    const dataDir = freshFolder('port');
+
+    const env = { ...registry.settings, PORT: String(gate.port), DATA_DIR: dataDir };
+    const { code, stderr } = await runGate(env);
+
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/PORT/);
+    const free = await startGate({ ...registry.settings, DATA_DIR: dataDir });
+    expect(free.running).toBe(true);
+  });
+});

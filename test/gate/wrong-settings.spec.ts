@@ -1,0 +1,89 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { runGate } from '../support/gate';
+import { freshFolder } from '../support/lifecycle';
+
+/** What is wrong with each, and the settings that come with it. */
+const WRONG: readonly (readonly [string, string, Record<string, string>?])[] = [
+  ['HOST', 'not a host'],
+  ['PORT', '70000'],
+  ['PROXY_LISTEN_ADDR', '127.0.0.1', { HOST: '', PORT: '' }],
+  ['PUBLIC_URL', 'gate.example.com/path'],
+  ['TRUST_PROXY', 'everybody'],
+  ['TLS_CERT_FILE', '/nonexistent/cert.pem', { TLS_KEY_FILE: '/nonexistent/key.pem' }],
+  ['TLS_KEY_FILE', '/nonexistent/key.pem'],
+  ['HTPASSWD_FILE', '/nonexistent/htpasswd'],
+  ['AUTH_MODE', 'relay'],
+  ['AUTH_MODE', 'nonsense'],
+  ['ANONYMOUS_ACCESS', 'push'],
+  ['ANONYMOUS_REPOSITORIES', 'UPPER/Case', { ANONYMOUS_ACCESS: 'pull' }],
+  ['ANONYMOUS_REPOSITORIES', 'team/**'],
+  ['ADMIN_USERNAME', 'a:b'],
+  ['ADMIN_PASSWORD', 'p'.repeat(73)],
+  ['ACCOUNTS', 'bm8tY29sb24='],
+  ['TOKEN_SECRET', 'short'],
+  ['TOKEN_SECRET_PREVIOUS', 'short'],
+  ['TOKEN_SECRET_FILE', '/nonexistent/secret'],
+  ['TOKEN_SERVICE', 'with "quotes"'],
+  ['TOKEN_TTL', '59s'],
+  ['UPSTREAM_REGISTRY', 'ftp://registry.example'],
+  ['UPSTREAM_REGISTRY', 'https://registry.example/path'],
+  ['UPSTREAM_USERNAME', 'robot'],
+  ['UPSTREAM_PASSWORD', 'without a name'],
+  ['UPSTREAM_CONNECT_TIMEOUT', 'soon'],
+  ['UPSTREAM_HEADER_TIMEOUT', '-1'],
+  ['UPSTREAM_IDLE_TIMEOUT', '0'],
+  ['HTTP_PROXY', 'socks5://127.0.0.1:1080'],
+  ['HTTPS_PROXY', 'nonsense'],
+  ['RATE_LIMIT', '0'],
+  ['RATE_BURST', 'many'],
+  ['MAX_CONNECTIONS', '1.5'],
+  ['MAX_UPLOADS', '-3'],
+  ['UPLOAD_TTL', '8d'],
+  ['LOG_LEVEL', 'loud'],
+  ['DEBUG', 'perhaps'],
+  ['DRAIN_TIMEOUT', 'never'],
+  ['DRAIN_DELAY', '2h'],
+  ['CACHE', 'on'],
+  ['CACHE_DIR', '/tmp/cache'],
+  ['CONFIG_FILE', '/tmp/tidegate.yaml'],
+  ['CUSTOM_DOMAIN', 'example.com'],
+  ['TRUSTED_NETWORKS', '10.0.0.0/8'],
+  ['PRESET', 'dockerpush'],
+  ['SKIP_AUTH_PROXY', 'true'],
+];
+
+const SECRET = [
+  'ADMIN_PASSWORD',
+  'ACCOUNTS',
+  'TOKEN_SECRET',
+  'TOKEN_SECRET_PREVIOUS',
+  'UPSTREAM_PASSWORD',
+];
+
+describe('a setting that is wrong', () => {
+  it.each(WRONG)(
+    '%s=%s ends the start with 1, is named, and leaves nothing behind',
+    async (name, value, also) => {
+      const dataDir = join(freshFolder('settings'), 'data');
+
+      const { code, stdout, stderr } = await runGate({ DATA_DIR: dataDir, ...also, [name]: value });
+
+      expect(code).toBe(1);
+      expect(stderr).toContain(name.replace(/_FILE$/, ''));
+      expect(stderr).not.toMatch(/\n\s+at /);
+      expect(stdout).toBe('');
+      if (SECRET.includes(name)) expect(stderr).not.toContain(value);
+      expect(existsSync(dataDir) ? readdirSync(dataDir) : []).toEqual([]);
+    },
+  );
+
+  it('is told together with all the others', async () => {
+    const wrong = { PORT: 'x', TOKEN_TTL: '1', LOG_LEVEL: 'loud', UPSTREAM_REGISTRY: 'ftp://x' };
+
+    const { code, stderr } = await runGate(wrong);
+
+    expect(code).toBe(1);
+    for (const name of Object.keys(wrong)) expect(stderr).toContain(name);
+  });
+});
