@@ -1,3 +1,4 @@
+import './right-node';
 import './thread-pool';
 import { relative } from 'node:path';
 import { loadEnvironment, readSettings } from './config/read-settings';

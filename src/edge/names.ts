@@ -1,8 +1,23 @@
 /** How the names that clients use become canonical ones: on paths, in scopes and in `from=` alike. */
 import type { Registry, RegistryTable } from '../config/registry-table';
 import { OciError } from '../oci/oci-error';
-import { canonicalName, parseRepositoryName } from '../oci/repository-name';
-import type { NamedRepository } from './request-context';
+import {
+  canonicalName,
+  parseRepositoryName,
+  type CanonicalName,
+  type RepositoryName,
+} from '../oci/repository-name';
+
+/** A repository that a request names. */
+export interface NamedRepository {
+  readonly registry: Registry;
+  /** As the registry knows it: `library/nginx`. */
+  readonly repository: RepositoryName;
+  /** `docker.io/library/nginx`. */
+  readonly canonical: CanonicalName;
+  /** As the client said it: `nginx`, `docker.io/library/nginx`. Scopes, Location and Link say it back. */
+  readonly asked: string;
+}
 
 /** The names in force for one request. */
 export interface Naming {

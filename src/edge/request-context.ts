@@ -3,24 +3,13 @@
  * context was not parsed, and is denied.
  */
 import type { IncomingMessage } from 'node:http';
-import type { Registry } from '../config/registry-table';
 import type { RepositoryAction } from '../oci/access';
 import type { Digest } from '../oci/digest';
 import type { Reference } from '../oci/reference';
-import type { CanonicalName, RepositoryName } from '../oci/repository-name';
+import type { CanonicalName } from '../oci/repository-name';
 import type { Credentials } from './credentials';
+import type { NamedRepository } from './names';
 import type { TokenRequest } from './token-request';
-
-/** A repository that a request names. */
-export interface NamedRepository {
-  readonly registry: Registry;
-  /** As the registry knows it: `library/nginx`. */
-  readonly repository: RepositoryName;
-  /** `docker.io/library/nginx`. */
-  readonly canonical: CanonicalName;
-  /** As the client said it: `nginx`, `docker.io/library/nginx`. Scopes, Location and Link say it back. */
-  readonly asked: string;
-}
 
 /** One page of a listing. */
 export interface Page {

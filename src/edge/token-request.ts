@@ -1,6 +1,6 @@
 /** A token request, by GET or by POST, read into one shape. Protocol: CNCF distribution, docs/spec/auth/{token,oauth}. */
 import type { RepositoryAction } from '../oci/access';
-import type { NamedRepository } from './request-context';
+import type { NamedRepository } from './names';
 
 /** One scope that was asked for, with its repository resolved as the edge resolves paths. */
 export type AskedScope =

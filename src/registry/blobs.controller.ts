@@ -2,10 +2,9 @@ import { Controller, Delete, Get, Head, Req, Res } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { ContentService } from '../cdn/content.service';
-import { Audit } from '../journal/audit';
-import { discard, UpstreamClient, type UpstreamResponse } from '../upstream/upstream.client';
-import { refusalOf } from '../upstream/upstream-refusal';
+import { discard, type UpstreamResponse } from '../upstream/upstream.client';
 import type { Digest } from '../oci/digest';
+import { Deletion } from './deletion';
 import { admitted, sourceOf, untilClientLeaves } from './exchange';
 
 /** One range, exact, open or suffix. More than one is answered by the whole blob, which is a right answer too. */
@@ -16,8 +15,7 @@ const ONE_RANGE = /^bytes=(?:\d{1,15}-\d{0,15}|-\d{1,15})$/;
 export class BlobsController {
   constructor(
     private readonly content: ContentService,
-    private readonly upstream: UpstreamClient,
-    private readonly audit: Audit,
+    private readonly deletion: Deletion,
   ) {}
 
   @Head()
@@ -55,26 +53,13 @@ export class BlobsController {
 
   @Delete()
   async delete(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
-    const { context, identity, asked } = admitted(request, 'blob');
-    const { registry, repository, canonical } = asked.name;
-    const answer = await this.upstream.request({
-      registry,
-      as: identity.upstreamAs(canonical),
-      method: 'DELETE',
-      path: `/v2/${repository}/blobs/${asked.digest}`,
-      access: [{ type: 'repository', name: repository, actions: ['delete'] }],
+    const exchange = admitted(request, 'blob');
+    const { digest } = exchange.asked;
+    await this.deletion.run(exchange, response, {
+      path: `/blobs/${digest}`,
+      target: `@${digest}`,
+      notFound: 'BLOB_UNKNOWN',
     });
-    if (answer.status !== 202 && answer.status !== 200)
-      throw await refusalOf(answer, 'BLOB_UNKNOWN');
-    await discard(answer);
-    this.audit.write({
-      event: 'delete',
-      actor: identity.username,
-      target: `${canonical}@${asked.digest}`,
-      address: context.address,
-      request: context.id,
-    });
-    response.writeHead(202, { 'Content-Length': 0 }).end();
   }
 }
 

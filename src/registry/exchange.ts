@@ -1,11 +1,11 @@
 /** What the controllers share: the context of their request, its end, and where its content comes from. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { NamedRepository } from '../edge/names';
 import {
   admittedContextOf,
   askedOf,
   type Asked,
   type Identity,
-  type NamedRepository,
   type RequestContext,
 } from '../edge/request-context';
 

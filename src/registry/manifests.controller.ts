@@ -6,9 +6,10 @@ import { Audit } from '../journal/audit';
 import { digestOf, matches, parseDigest } from '../oci/digest';
 import { parseMediaType } from '../oci/media-type';
 import { OciError } from '../oci/oci-error';
-import { isDigest } from '../oci/reference';
+import { isDigest, type Reference } from '../oci/reference';
 import { discard, UpstreamClient, type UpstreamResponse } from '../upstream/upstream.client';
 import { refusalOf } from '../upstream/upstream-refusal';
+import { Deletion } from './deletion';
 import { admitted, sourceOf, untilClientLeaves } from './exchange';
 import { onceMore } from './once-more';
 
@@ -18,6 +19,7 @@ export class ManifestsController {
   constructor(
     private readonly content: ContentService,
     private readonly upstream: UpstreamClient,
+    private readonly deletion: Deletion,
     private readonly audit: Audit,
   ) {}
 
@@ -71,39 +73,31 @@ export class ManifestsController {
     if (answer.status !== 201 && answer.status !== 200)
       throw await refusalOf(answer, 'NAME_UNKNOWN');
     await discard(answer);
-    this.#audit('push', request);
+    this.audit.write({
+      event: 'push',
+      actor: identity.username,
+      target: `${name.canonical}${suffixOf(reference)}`,
+      address: context.address,
+      request: context.id,
+    });
     response.writeHead(201, putHeaders(answer, name.asked, body)).end();
   }
 
   @Delete()
   async delete(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
-    const { identity, asked } = admitted(request, 'manifest');
-    const { registry, repository, canonical } = asked.name;
-    const answer = await this.upstream.request({
-      registry,
-      as: identity.upstreamAs(canonical),
-      method: 'DELETE',
-      path: `/v2/${repository}/manifests/${asked.reference}`,
-      access: [{ type: 'repository', name: repository, actions: ['delete'] }],
+    const exchange = admitted(request, 'manifest');
+    const { reference } = exchange.asked;
+    await this.deletion.run(exchange, response, {
+      path: `/manifests/${reference}`,
+      target: suffixOf(reference),
+      notFound: 'MANIFEST_UNKNOWN',
     });
-    if (answer.status !== 202 && answer.status !== 200)
-      throw await refusalOf(answer, 'MANIFEST_UNKNOWN');
-    await discard(answer);
-    this.#audit('delete', request);
-    response.writeHead(202, { 'Content-Length': 0 }).end();
   }
+}
 
-  #audit(event: 'push' | 'delete', request: IncomingMessage): void {
-    const { context, identity, asked } = admitted(request, 'manifest');
-    const target = `${asked.name.canonical}${isDigest(asked.reference) ? '@' : ':'}${asked.reference}`;
-    this.audit.write({
-      event,
-      actor: identity.username,
-      target,
-      address: context.address,
-      request: context.id,
-    });
-  }
+/** How a reference stands behind a name: `:1.0` or `@sha256:…`. */
+function suffixOf(reference: Reference): string {
+  return `${isDigest(reference) ? '@' : ':'}${reference}`;
 }
 
 function headersOf({ mediaType, digest, size }: Manifest) {

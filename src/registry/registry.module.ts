@@ -5,6 +5,7 @@ import { BaseController } from './base.controller';
 import { BlobsController } from './blobs.controller';
 import { BodyRelay } from './body-relay';
 import { CatalogController } from './catalog.controller';
+import { Deletion } from './deletion';
 import { ListingService } from './listing.service';
 import { ManifestsController } from './manifests.controller';
 import { OpenUploads } from './open-uploads';
@@ -26,6 +27,6 @@ import { UploadsController } from './uploads.controller';
     ReferrersController,
     CatalogController,
   ],
-  providers: [ListingService, UploadSessions, UploadLocation, OpenUploads, BodyRelay],
+  providers: [ListingService, Deletion, UploadSessions, UploadLocation, OpenUploads, BodyRelay],
 })
 export class RegistryModule {}

@@ -3,7 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { Secrets } from '../config/secrets';
 import { Settings } from '../config/settings';
-import type { Identity, NamedRepository } from '../edge/request-context';
+import type { NamedRepository } from '../edge/names';
+import type { Identity } from '../edge/request-context';
 import { OciError } from '../oci/oci-error';
 
 /** What an upload address holds: whose upload it is, of which repository, until when, and where it really goes. */

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Identity, NamedRepository } from '../edge/request-context';
+import type { NamedRepository } from '../edge/names';
+import type { Identity } from '../edge/request-context';
 import type { Access } from '../oci/access';
 import type { Digest } from '../oci/digest';
 import { OciError } from '../oci/oci-error';

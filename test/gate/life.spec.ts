@@ -9,7 +9,7 @@ import { startRegistry } from '../support/registry';
 import { seed, startStand, visit } from '../support/stand';
 import { describeWith } from '../support/tools';
 
-const SECRETS = ['the first secret of the tests, which is long', 'the second of them, and as long'];
+const SECRETS = ['the first secret of the tests, which is long', 'the second of them, which is as long'];
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
@@ -62,13 +62,13 @@ describeWith(['docker-registry'], 'the life of a gate', () => {
 
   it('F25: what does not end by the deadline is cut, and the exit is still 0', async () => {
     const { gate, incoming } = await pulling({ DRAIN_TIMEOUT: '1s' });
-    const broken = new Promise((resolve) => incoming.once('error', resolve));
+    const broken = new Promise<Error>((resolve) => incoming.once('error', resolve));
 
     const code = await gate.stop('SIGTERM');
     incoming.resume();
 
     expect(code).toBe(0);
-    expect(await broken).toBeInstanceOf(Error);
+    expect((await broken).message).toMatch(/aborted|reset/i);
   });
 
   it.each(['SIGTERM', 'SIGKILL'] as const)(

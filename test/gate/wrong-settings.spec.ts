@@ -4,7 +4,7 @@ import { runGate } from '../support/gate';
 import { freshFolder } from '../support/lifecycle';
 
 /** What is wrong with each, and the settings that come with it. */
-const WRONG: readonly (readonly [string, string, Record<string, string>?])[] = [
+const WRONG: [name: string, value: string, also?: Record<string, string>][] = [
   ['HOST', 'not a host'],
   ['PORT', '70000'],
   ['PROXY_LISTEN_ADDR', '127.0.0.1', { HOST: '', PORT: '' }],
@@ -64,7 +64,7 @@ const SECRET = [
 describe('a setting that is wrong', () => {
   it.each(WRONG)(
     '%s=%s ends the start with 1, is named, and leaves nothing behind',
-    async (name, value, also) => {
+    async (name, value, also: Record<string, string> = {}) => {
       const dataDir = join(freshFolder('settings'), 'data');
 
       const { code, stdout, stderr } = await runGate({ DATA_DIR: dataDir, ...also, [name]: value });

@@ -170,5 +170,5 @@ export function runGate(
 ): Promise<Finished> {
   const dataDir = env['DATA_DIR'] ?? freshFolder('gate');
   const [program = '', ...args] = [...wrapper, process.execPath, MAIN];
-  return run(program, args, { env: environment(dataDir, env), timeout: 40_000 });
+  return run(program, args, { env: environment(dataDir, env), timeout: 20_000 });
 }
