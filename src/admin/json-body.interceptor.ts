@@ -7,13 +7,13 @@ import {
   type NestInterceptor,
 } from '@nestjs/common';
 import type { Observable } from 'rxjs';
+import { readSmallBody } from '../edge/body';
 import { admittedContextOf } from '../edge/request-context';
 import { OciError } from '../oci/oci-error';
 
 const WITH_BODY = new Set(['POST', 'PATCH', 'PUT']);
 /** A full list of access rules, 1000 of the longest repository patterns, fits. */
-const MAX_BYTES = 512 * 1024;
-const MILLISECONDS = 30_000;
+const BOUNDS = { limit: 512 * 1024, what: 'the body', within: 30_000 };
 
 /**
  * Puts the parsed body where Nest's `@Body()` looks for it.
@@ -24,12 +24,11 @@ export class JsonBody implements NestInterceptor {
   async intercept(execution: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
     const request = execution.switchToHttp().getRequest<IncomingMessage & { body?: unknown }>();
     if (WITH_BODY.has(request.method ?? '')) {
-      if (Number(request.headers['content-length'] ?? 0) > MAX_BYTES) throw tooLarge();
       if (!['', 'identity'].includes(request.headers['content-encoding'] ?? '')) {
         throw invalid('send the body without Content-Encoding');
       }
-      admittedContextOf(request).wantBody();
-      request.body = parse(await read(request));
+      const { wantBody } = admittedContextOf(request);
+      request.body = parse(await readSmallBody(request, wantBody, BOUNDS));
     }
     return next.handle();
   }
@@ -44,36 +43,6 @@ function parse(bytes: Buffer): unknown {
   }
 }
 
-function read(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  return new Promise<Buffer>((resolve, reject) => {
-    const end = (settle: () => void) => {
-      clearTimeout(timer);
-      request.off('data', take).off('end', whole).off('close', cut).pause();
-      settle();
-    };
-    const take = (chunk: Buffer) => {
-      size += chunk.length;
-      if (size > MAX_BYTES) end(() => reject(tooLarge()));
-      else chunks.push(chunk);
-    };
-    const whole = () => end(() => resolve(Buffer.concat(chunks)));
-    const cut = () => end(() => reject(invalid('the body did not come whole')));
-    const timer = setTimeout(
-      () => end(() => reject(invalid(`the body did not come within ${MILLISECONDS / 1000} s`))),
-      MILLISECONDS,
-    );
-    request.on('data', take).on('end', whole).on('close', cut);
-  });
-}
-
 function invalid(message: string): OciError {
   return new OciError('BODY_INVALID', { message });
-}
-
-function tooLarge(): OciError {
-  return new OciError('BODY_TOO_LARGE', {
-    message: `the body is larger than ${MAX_BYTES / 1024} KiB`,
-  });
 }

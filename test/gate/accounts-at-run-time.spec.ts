@@ -84,11 +84,17 @@ describeWith(['docker-registry', 'htpasswd'], 'accounts that change while the ga
     await expectOut(account, held);
   });
 
+  /** Asks the operators' interface and not the login: guesses that fail are counted. */
+  const known = async ({ username }: Account) => {
+    return (await gate.rest('GET', `/users/${username}`)).status === 200;
+  };
+
   it('one that is written into the file by htpasswd logs in within two seconds, and taken out is out', async () => {
     const account = { username: unique('file-'), password: unique('pass-') };
 
     await htpasswd(file, account.username, account.password);
-    await eventually('it logs in', () => logsIn(gate, account), IN_FORCE);
+    await eventually('it is known', () => known(account), IN_FORCE);
+    expect(await logsIn(gate, account)).toBe(true);
     const held = await tokenFor(gate.url, account);
     await succeed('htpasswd', ['-D', file, account.username]);
 
@@ -113,7 +119,8 @@ describeWith(['docker-registry', 'htpasswd'], 'accounts that change while the ga
     expect(statuses.length).toBeGreaterThan(5);
     expect(new Set(statuses)).toEqual(new Set([200]));
     const last = { username: names.at(-1) ?? '', password: 'password' };
-    await eventually('the last one logs in', () => logsIn(gate, last), IN_FORCE);
+    await eventually('the last one is known', () => known(last), IN_FORCE);
+    expect(await logsIn(gate, last)).toBe(true);
     for (const name of names) expect(readFileSync(file, 'utf8')).toContain(`${name}:`);
   });
 
@@ -130,9 +137,11 @@ describeWith(['docker-registry', 'htpasswd'], 'accounts that change while the ga
     expect(health).toContain('degraded');
     expect((await send(`${gate.url}/health/ready`)).status).toBe(200);
     expect(await logsIn(gate, account)).toBe(true);
-    expect(gate.logs().some(({ level, msg }) => level >= 40 && /htpasswd/.test(String(msg)))).toBe(
-      true,
-    );
+    const broken = gate
+      .logs()
+      .filter((line) => line.level >= 40 && /broken/.test(String(line.msg)));
+    expect(JSON.stringify(broken)).toContain(file);
+    expect(JSON.stringify(broken)).not.toContain('this is no line');
     writeFileSync(file, good);
     await eventually('health is good again', async () => {
       return !(await send(`${gate.url}/health`)).text.includes('degraded');

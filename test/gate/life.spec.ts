@@ -9,7 +9,10 @@ import { startRegistry } from '../support/registry';
 import { seed, startStand, visit } from '../support/stand';
 import { describeWith } from '../support/tools';
 
-const SECRETS = ['the first secret of the tests, which is long', 'the second of them, which is as long'];
+const SECRETS = [
+  'the first secret of the tests, which is long',
+  'the second of them, which is as long',
+];
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
