@@ -3,7 +3,7 @@
  * nothing to do. It runs on any Node from 20 on, before anything is installed, so it uses nothing but Node itself.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -40,8 +40,26 @@ function npm(what, args, remedy) {
   process.exit(1);
 }
 
-const installed = changed('node_modules', '.package-lock.json');
-if (installed === 0 || installed < changed('package-lock.json')) {
+/** The packages of a lockfile by where they lie; undefined when there is none that can be read. */
+function packagesOf(...path) {
+  try {
+    return JSON.parse(readFileSync(join(ROOT, ...path), 'utf8')).packages;
+  } catch {
+    return undefined;
+  }
+}
+
+/** True when npm's own record of what is installed names all that the lockfile does. Dates tell less: a checkout is new. */
+function isInstalled() {
+  const installed = packagesOf('node_modules', '.package-lock.json');
+  const wanted = Object.entries(packagesOf('package-lock.json') ?? {});
+  return wanted.every(([place, { version, optional }]) => {
+    if (place === '' || (optional && !installed?.[place])) return true;
+    return installed?.[place]?.version === version;
+  });
+}
+
+if (!isInstalled()) {
   npm(
     'Installing dependencies, once',
     ['ci', '--include=dev', '--loglevel=error', '--no-audit', '--no-fund'],

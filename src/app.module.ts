@@ -22,7 +22,7 @@ import { AddressThrottle } from './throttling/address.throttle';
 import { LoginThrottle } from './throttling/login.throttle';
 import { ThrottlingModule } from './throttling/throttling.module';
 import { TransferSlots } from './throttling/transfer-slots';
-import { Reachability } from './upstream/reachability';
+import { UpstreamFaults } from './upstream/upstream-faults';
 import { UpstreamModule } from './upstream/upstream.module';
 import { VERSION } from './version';
 
@@ -53,12 +53,12 @@ export class AppModule {
         AdminModule,
         HealthModule.forRootAsync({
           imports: [AccountsModule, UpstreamModule],
-          inject: [Accounts, Reachability],
-          useFactory: (accounts: Accounts, reachability: Reachability) => ({
+          inject: [Accounts, UpstreamFaults],
+          useFactory: (accounts: Accounts, upstreamFaults: UpstreamFaults) => ({
             version: VERSION,
             sources: [
               { name: 'accounts', check: () => accountsHealth(accounts) },
-              { name: 'upstream', check: () => upstreamHealth(reachability) },
+              { name: 'upstream', check: () => upstreamHealth(upstreamFaults) },
             ],
           }),
         }),
@@ -82,10 +82,10 @@ function accountsHealth({ fault }: Accounts): HealthState {
 }
 
 /** Without its upstream the gate still answers: it says so, and a restart would not help. */
-function upstreamHealth({ absences }: Reachability): HealthState {
-  if (absences.length === 0) return { status: 'up' };
-  const detail = absences
-    .map(({ registry, since }) => `${registry} has not answered since ${since.toISOString()}`)
+function upstreamHealth({ all }: UpstreamFaults): HealthState {
+  if (all.length === 0) return { status: 'up' };
+  const detail = all
+    .map(({ message, since }) => `since ${since.toISOString()}: ${message}`)
     .join('; ');
   return { status: 'degraded', detail };
 }

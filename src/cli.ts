@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The command line: accounts and a check of the settings, on the files, beside a running gate or without one. */
-import './cli/right-node';
+import './right-node';
 import { Command } from 'commander';
 import { checkConfig } from './cli/check-config';
 import { addUserCommands } from './cli/user-commands';

@@ -2,8 +2,9 @@
 import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
+import { once } from 'node:events';
 import type { RequestListener, Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeApi } from './admin/api-document';
 import { AdminModule } from './admin/admin.module';
@@ -64,11 +65,12 @@ export async function openGate(settings: Settings, log: Log): Promise<Gate> {
     await app.init();
     const express = app.getHttpAdapter().getInstance() as RequestListener;
     const server = createServer(settings, log, app.get(EdgeListener).inFrontOf(express));
+    const connections = connectionsOf(server);
     await listen(server, settings);
     const drain = async () => {
       app.get(Lifecycle).drain();
       await sleep(settings.drainDelay);
-      await endTransfers(server, settings.drainTimeout, log);
+      await endTransfers(server, connections, settings.drainTimeout, log);
       await close();
     };
     return { port: (server.address() as AddressInfo).port, admin, drain };
@@ -91,16 +93,35 @@ async function listen(server: Server, { host, port }: Settings): Promise<void> {
   });
 }
 
+/** The connections that are open. A server counts one as ended before those who wait for its end are told. */
+function connectionsOf(server: Server): ReadonlySet<Socket> {
+  const open = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+  });
+  return open;
+}
+
 /** Waits for what is under way, `deadline` milliseconds at most, and then cuts it. */
-async function endTransfers(server: Server, deadline: number, log: Log): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+async function endTransfers(
+  server: Server,
+  connections: ReadonlySet<Socket>,
+  deadline: number,
+  log: Log,
+): Promise<void> {
+  server.close();
   // A connection that was busy when the server closed is idle a moment later, and its client may keep it for long.
   const sweep = setInterval(() => server.closeIdleConnections(), 100);
   const cut = setTimeout(() => {
     log.warn('transfers did not end in time and were cut');
     server.closeAllConnections();
   }, deadline);
-  await closed;
+  while (connections.size > 0) {
+    await Promise.all(
+      [...connections].map((socket) => once(socket, 'close').catch(() => undefined)),
+    );
+  }
   clearInterval(sweep);
   clearTimeout(cut);
 }

@@ -37,13 +37,15 @@ function greeting(
     const near = relative(process.cwd(), file);
     return near.startsWith('..') ? file : near || '.';
   };
-  const address = publicUrl?.replace(/^https?:\/\//, '') ?? `localhost:${port}`;
+  const shownHost = host.includes(':') ? `[${host}]` : host;
+  const near = ['0.0.0.0', '::'].includes(host) ? 'localhost' : shownHost;
+  const address = publicUrl?.replace(/^https?:\/\//, '') ?? `${near}:${port}`;
   const passwordFile = admin?.passwordFile && shown(admin.passwordFile);
   const login = passwordFile
     ? `docker login ${address} -u ${admin.username} --password-stdin < ${passwordFile}`
     : `docker login ${address}`;
   return [
-    `Tidegate listens on ${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    `Tidegate listens on ${scheme}://${shownHost}:${port}`,
     `In front of ${upstream.name} (${upstream.url.origin}); accounts in ${shown(htpasswdFile)}, data in ${shown(dataDir)}`,
     ...(passwordFile ? [`First admin: ${admin.username}; the password is in ${passwordFile}`] : []),
     `Next: ${login}`,

@@ -1,9 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { AccountsFolder } from './support/accounts';
 import { eventually, freshFolder } from './support/lifecycle';
 import { plainEnvironment, run } from './support/processes';
+import { isRoot } from './support/tools';
 
 const CLI = join(__dirname, '../dist/cli.js');
 const PASSWORD = 'correct horse';
@@ -76,8 +77,15 @@ describe('the command line', () => {
 
   it.each([
     [['user', 'add', 'a:b'], 'x\n', /^error: username: .*\n$/],
-    [['user', 'add', 'ci'], '', /^error: password: .*empty\n$/],
+    [['user', 'add', 'ci'], '', /^error: password: it is empty; give .*\n$/],
     [['user', 'add', 'ci'], `${'x'.repeat(73)}\n`, /^error: password: .*72 bytes.*\n$/],
+    [
+      ['user', 'add', 'ci', '--expires', '31.1.2099'],
+      'x\n',
+      /^error: expires: .*2027-01-31T12:00:00Z\n$/,
+    ],
+    [['user', 'add', 'ann'], 'x\n', /^error: there is an account ann already\n$/],
+    [['user', 'passwd', 'nobody'], 'x\n', /^error: there is no account "nobody"\n$/],
     [['user', 'remove', 'nobody'], '', /^error: there is no account "nobody"\n$/],
     [['user', 'role', 'ann', 'user'], '', /^error: ann is the last admin.*\n$/],
     [['user', 'role', 'ann', 'boss'], '', /^error: .*admin or user/],
@@ -132,6 +140,32 @@ describe('the command line', () => {
     expect(wrong.stderr).toContain('PORT');
   });
 
+  it('check-config refuses a data folder that the gate could not write, and writes nothing', async () => {
+    const parent = freshFolder('unwritable');
+    const dataDir = join(parent, 'data');
+    mkdirSync(dataDir);
+    // To root everything is writable.
+    const asNobody = join(freshFolder('nobody'), 'as-nobody.cjs');
+    writeFileSync(asNobody, isRoot() ? 'process.setuid(65534);' : '');
+    chmodSync(dirname(asNobody), 0o755);
+    const check = (env: Record<string, string>) =>
+      run(process.execPath, ['--require', asNobody, CLI, 'check-config'], { env, cwd: '/' });
+
+    for (const [folder, mode] of [
+      [dataDir, 0o555],
+      [parent, 0o555],
+    ] as const) {
+      chmodSync(folder, mode);
+      const wanted = folder === parent ? join(parent, 'not/yet') : dataDir;
+      const { code, stdout, stderr } = await check({ DATA_DIR: wanted });
+      expect([code, stdout.includes('all of it is good')]).toEqual([1, false]);
+      expect(stderr).toMatch(`error: DATA_DIR=${wanted} is not writable (EACCES) for the gate`);
+    }
+    chmodSync(parent, 0o777);
+    expect(await check({ DATA_DIR: join(parent, 'not/yet') })).toMatchObject({ code: 0 });
+    expect(readdirSync(parent)).toEqual(['data']);
+  });
+
   it('reads the .env file of the folder that it runs in', async () => {
     const folder = new AccountsFolder();
     const cwd = freshFolder('cli');
@@ -147,8 +181,8 @@ const hasScript = spawnSync('script', ['--version']).status === 0;
 
 (hasScript ? describe : describe.skip)('on a terminal (made by script, of util-linux)', () => {
   /** Types one answer after each question; what the terminal showed. */
-  async function type(folder: AccountsFolder, answers: string[]): Promise<string> {
-    const command = `'${process.execPath}' '${CLI}' user add ci`;
+  async function type(folder: AccountsFolder, answers: string[], verb = 'add'): Promise<string> {
+    const command = `'${process.execPath}' '${CLI}' user ${verb} ci`;
     const child = spawn('script', ['-qec', command, '/dev/null'], {
       cwd: freshFolder('terminal'),
       env: plainEnvironment({ DATA_DIR: folder.dataDir }),
@@ -173,6 +207,14 @@ const hasScript = spawnSync('script', ['--version']).status === 0;
     expect(shown).not.toContain('secret');
     const accounts = await folder.open();
     expect(await accounts.verify('ci', 'secret-word', 'a')).toBeDefined();
+  });
+
+  it('asks for no password where there is nothing to set it for', async () => {
+    const folder = new AccountsFolder();
+    expect(await type(folder, [], 'passwd')).toMatch(/^error: there is no account "ci"\s*$/);
+    await (await folder.open()).add({ username: 'ci', password: PASSWORD }, {});
+
+    expect(await type(folder, [])).toMatch(/^error: there is an account ci already\s*$/);
   });
 
   it('refuses two passwords that differ', async () => {

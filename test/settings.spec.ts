@@ -52,7 +52,13 @@ describe('the documents of the settings', () => {
     const uncommented = parseEnv(environmentExample().replaceAll(/^#(?=[A-Z_]+=)/gm, ''));
     const examples = { ...uncommented, ANONYMOUS_ACCESS: 'pull', UPSTREAM_PASSWORD: 'secret' };
 
-    const settings = readSettings({ ...examples, TLS_CERT_FILE: '', TLS_KEY_FILE: '' });
+    const settings = readSettings({
+      ...examples,
+      // Files that are not here.
+      HTPASSWD_FILE: '',
+      TLS_CERT_FILE: '',
+      TLS_KEY_FILE: '',
+    });
 
     expect(settings.publicUrl).toBe('https://gate.example.com');
   });

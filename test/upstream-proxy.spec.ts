@@ -274,7 +274,7 @@ describe('connections', () => {
         room({ outgoingProxy }).client.request({ ...get, registry: to }),
       ).rejects.toMatchObject({
         code: 'BAD_UPSTREAM',
-        message: 'other has no TLS certificate that can be trusted',
+        message: 'other has a TLS certificate for another host name',
       });
     }
     expect([registry.requests.length, proxy.requests.length]).toEqual([0, 0]);

@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { openAdminRoom } from '../../test/support/admin-room';
 import { send } from '../../test/support/http';
 
@@ -75,6 +76,33 @@ describe('/admin/api', () => {
       expect(headers['content-type']).toMatch(/^(?:text\/css|text\/javascript|image\/png)/);
       expect(body.length).toBeGreaterThan(50);
     }
+  });
+
+  it('finds its document by the origin, whatever login the address was typed with', async () => {
+    const { text } = await gate.ask('/admin/api/start.js');
+    const asked: { url: string }[] = [];
+    const location = { origin: 'http://gate.example', href: 'http://a:b@gate.example/admin/api' };
+    runInNewContext(text, {
+      location,
+      SwaggerUIBundle: (options: { url: string }) => void asked.push(options),
+    });
+
+    expect(asked).toMatchObject([{ url: 'http://gate.example/admin/api/openapi.json' }]);
+  });
+
+  it.each([
+    ['/admin/api', 405],
+    ['/admin/api/openapi.json', 405],
+    ['/admin/api/start.js', 405],
+    ['/admin/api/swagger-ui.css', 405],
+    ['/admin/api/package.json', 404],
+    ['/admin/nothing', 404],
+  ])('is there to be read: POST %s is %d', async (path, status) => {
+    const answer = await gate.ask(path, { method: 'POST' });
+    expect([answer.status, answer.headers.allow]).toEqual([
+      status,
+      status === 405 ? 'GET, HEAD' : undefined,
+    ]);
   });
 
   it.each([

@@ -6,6 +6,7 @@ import { ApiExcludeController, type OpenAPIObject } from '@nestjs/swagger';
 import { OciError } from '../oci/oci-error';
 import { ApiDocument } from './api-document';
 import { BrowserGuard } from './browser.guard';
+import { AnyOtherMethod, methodNotAllowed } from './method-not-allowed';
 
 const PAGE = `<!doctype html>
 <html lang="en">
@@ -23,7 +24,13 @@ const PAGE = `<!doctype html>
 </html>
 `;
 
-const START = `SwaggerUIBundle({ url: '/admin/api/openapi.json', dom_id: '#page', validatorUrl: null });\n`;
+/** By the origin: a relative URL takes over the login that the page's address was typed with, and fetch refuses it. */
+const START = `SwaggerUIBundle({
+  url: location.origin + '/admin/api/openapi.json',
+  dom_id: '#page',
+  validatorUrl: null,
+});
+`;
 
 /** Nothing from elsewhere, nothing sent elsewhere, no frame. The page sets styles of its own while it runs. */
 const POLICY = [
@@ -75,6 +82,17 @@ export class ApiController {
     const type = ASSETS.get(name);
     if (!type) throw new OciError('NOT_FOUND');
     return new StreamableFile(await readFile(assetPath(name)), { type });
+  }
+
+  @AnyOtherMethod()
+  otherOfPage(): never {
+    throw methodNotAllowed('GET, HEAD');
+  }
+
+  @AnyOtherMethod(':asset')
+  otherOfAsset(@Param('asset') name: string): never {
+    const known = ASSETS.has(name) || name === 'openapi.json' || name === 'start.js';
+    throw known ? methodNotAllowed('GET, HEAD') : new OciError('NOT_FOUND');
   }
 }
 

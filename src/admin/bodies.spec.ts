@@ -1,5 +1,5 @@
 import { ADMIN, SECRET, faultsOf, freshName, openAdminRoom } from '../../test/support/admin-room';
-import { basic, errorCode, raw } from '../../test/support/http';
+import { basic, errorCode, raw, type Answer } from '../../test/support/http';
 
 let gate: Awaited<ReturnType<typeof openAdminRoom>>;
 
@@ -22,8 +22,14 @@ describe('bodies of /admin', () => {
     ]);
   });
 
-  it('refuse passwords over 72 bytes, empty ones and those with NUL, and quote none (S19)', async () => {
-    for (const password of ['', 'ü'.repeat(37), `${SECRET}\0x`, `${SECRET}`.repeat(7)]) {
+  it('refuse passwords over 72 bytes, empty ones and those with control characters, and quote none (S19)', async () => {
+    for (const password of [
+      '',
+      'ü'.repeat(37),
+      `${SECRET}\0x`,
+      `${SECRET}\n`,
+      `${SECRET}`.repeat(7),
+    ]) {
       const answer = await gate.post({ username: freshName(), password });
       expect([answer.status, faultsOf(answer)[0]?.path]).toEqual([400, 'password']);
       expect(answer.text).not.toContain(SECRET);
@@ -62,8 +68,47 @@ describe('bodies of /admin', () => {
       'role',
       'username',
     ]);
-    expect(faultsOf(answer).find(({ path }) => path === '')?.message).toContain('"admin"');
+    const unknown = faultsOf(answer).find(({ path }) => path === '')?.message;
+    expect(unknown).toContain('"admin"');
+    expect(unknown).toContain('username, password, role, access, disabled, expires');
     expect(answer.text).not.toContain(SECRET);
+  });
+
+  it('are told in words of our own what is wrong and what is allowed, whatever they hold', async () => {
+    const rule = { repository: 'a', actions: ['pull'] };
+    const odd = [
+      undefined,
+      null,
+      1,
+      true,
+      '',
+      'x'.repeat(600),
+      [],
+      [1],
+      {},
+      [rule, null],
+      { a: 1 },
+    ];
+    const answers: Answer[] = [];
+    for (const value of odd) {
+      answers.push(await gate.post(value));
+      const names = ['username', 'password', 'role', 'access', 'disabled', 'expires', 'more'];
+      for (const name of names) answers.push(await gate.post({ username: 'a:b', [name]: value }));
+      for (const name of ['repository', 'actions', 'more'])
+        answers.push(await gate.post({ username: 'a:b', access: [{ ...rule, [name]: value }] }));
+      answers.push(await gate.patch('admin', { role: 'admin', expires: 1, more: value }));
+    }
+    for (const answer of answers.filter(({ text }) => text.includes('"detail"'))) {
+      for (const { message } of faultsOf(answer)) {
+        expect(message).toMatch(/; give /);
+        expect(message).not.toMatch(/invalid|expected|unrecognized|too (?:big|small)|x{40}/i);
+      }
+    }
+    expect(answers.filter(({ status }) => status !== 400)).toEqual([]);
+    expect(faultsOf(await gate.post({}))).toEqual([
+      { path: 'username', message: expect.stringMatching(/^is missing; give a letter or digit/) },
+      { path: 'password', message: expect.stringMatching(/^is missing; give 1 to 72 bytes/) },
+    ]);
   });
 
   it.each([
@@ -92,8 +137,8 @@ describe('bodies of /admin', () => {
     expect(gate.lines.join('')).not.toContain(SECRET);
   });
 
-  it('are at most 512 KiB, announced or not, and not compressed', async () => {
-    const big = Buffer.alloc(512 * 1024 + 1, ' ');
+  it('are at most 640 KiB, announced or not, and not compressed', async () => {
+    const big = Buffer.alloc(640 * 1024 + 1, ' ');
     const chunked = {
       method: 'POST',
       body: big,
@@ -109,7 +154,7 @@ describe('bodies of /admin', () => {
     );
     expect([packed.status, errorCode(packed)]).toEqual([400, 'BODY_INVALID']);
     const rules = Array.from({ length: 1000 }, (_, n) => ({
-      repository: `team/${n}/`.padEnd(255, 'x'),
+      repository: `team/${n}/`.padEnd(512, 'x'),
       actions: ['pull', 'push', 'delete'],
     }));
     expect(
@@ -141,7 +186,7 @@ describe('bodies of /admin', () => {
     expect((await ask({})).text).toMatch(/^HTTP\/1\.1 401 /);
     const Origin = 'https://evil.example';
     expect((await ask({ Authorization, Origin })).text).toMatch(/^HTTP\/1\.1 403 /);
-    const tooLarge = await ask({ Authorization, 'Content-Length': '600000' });
+    const tooLarge = await ask({ Authorization, 'Content-Length': '700000' });
     expect(tooLarge.text).toMatch(/^HTTP\/1\.1 413 /);
   });
 });

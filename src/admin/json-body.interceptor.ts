@@ -1,4 +1,4 @@
-/** Bodies of /admin: JSON whatever the Content-Type says (`curl -d` names a form), read only once the guards said yes. */
+/** Bodies of /admin: JSON whatever the Content-Type says (`curl -d` names a form), read once the guards said yes. */
 import type { IncomingMessage } from 'node:http';
 import {
   Injectable,
@@ -11,25 +11,22 @@ import { readSmallBody } from '../edge/body';
 import { admittedContextOf } from '../edge/request-context';
 import { OciError } from '../oci/oci-error';
 
-const WITH_BODY = new Set(['POST', 'PATCH', 'PUT']);
 /** A full list of access rules, 1000 of the longest repository patterns, fits. */
-const BOUNDS = { limit: 512 * 1024, what: 'the body', within: 30_000 };
+const BOUNDS = { limit: 640 * 1024, what: 'the body', within: 30_000 };
 
 /**
- * Puts the parsed body where Nest's `@Body()` looks for it.
+ * For routes that take a body. Puts it, parsed, where Nest's `@Body()` looks for it.
  * @throws OciError BODY_INVALID, BODY_TOO_LARGE. Neither quotes the body: a password may stand in it.
  */
 @Injectable()
 export class JsonBody implements NestInterceptor {
   async intercept(execution: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
     const request = execution.switchToHttp().getRequest<IncomingMessage & { body?: unknown }>();
-    if (WITH_BODY.has(request.method ?? '')) {
-      if (!['', 'identity'].includes(request.headers['content-encoding'] ?? '')) {
-        throw invalid('send the body without Content-Encoding');
-      }
-      const { wantBody } = admittedContextOf(request);
-      request.body = parse(await readSmallBody(request, wantBody, BOUNDS));
+    if (!['', 'identity'].includes(request.headers['content-encoding'] ?? '')) {
+      throw invalid('send the body without Content-Encoding');
     }
+    const { wantBody } = admittedContextOf(request);
+    request.body = parse(await readSmallBody(request, wantBody, BOUNDS));
     return next.handle();
   }
 }

@@ -1,5 +1,5 @@
 import { SECRET, freshName, openAdminRoom, seen } from '../../test/support/admin-room';
-import { errorCode } from '../../test/support/http';
+import { errorCode, send } from '../../test/support/http';
 
 let gate: Awaited<ReturnType<typeof openAdminRoom>>;
 
@@ -118,6 +118,28 @@ describe('/admin/users', () => {
     expect([...seen(removed), removed.headers['cache-control']]).toEqual([204, '', 'no-store']);
     expect(gate.accounts.get(username)).toBeUndefined();
   });
+
+  it.each([
+    ['PUT', '/admin/users', 'GET, HEAD, POST'],
+    ['DELETE', '/admin/users', 'GET, HEAD, POST'],
+    ['OPTIONS', '/admin/users', 'GET, HEAD, POST'],
+    ['POST', '/admin/users/admin', 'GET, HEAD, PATCH, DELETE'],
+    ['PUT', '/admin/users/nobody', 'GET, HEAD, PATCH, DELETE'],
+    ['GET', '/admin/users/admin/sessions', 'DELETE'],
+    ['POST', '/admin/users/admin/sessions', 'DELETE'],
+  ])(
+    'refuses %s %s with 405, and says to admins alone what it takes',
+    async (method, path, allow) => {
+      const answer = await gate.ask(path, { method });
+      expect([answer.status, errorCode(answer), answer.headers.allow]).toEqual([
+        405,
+        'UNSUPPORTED',
+        allow,
+      ]);
+      const stranger = await send(`${gate.url}${path}`, { method });
+      expect([stranger.status, stranger.headers.allow]).toEqual([401, undefined]);
+    },
+  );
 
   it('keeps the last admin and the accounts of ACCOUNTS, and says why', async () => {
     const refusals = await Promise.all([

@@ -14,14 +14,17 @@ import {
   UseInterceptors,
 } from '@nestjs/common';
 import { ApiBasicAuth, ApiOperation, ApiParam, ApiResponse, ApiTags } from '@nestjs/swagger';
-import type { Account, Actor } from '../auth/accounts/account';
+import type { z } from 'zod';
+import { shown, type Account, type Actor } from '../auth/accounts/account';
+import { accountChange, newAccount } from '../auth/accounts/account-input';
 import { Accounts } from '../auth/accounts/accounts.service';
 import { admittedContextOf } from '../edge/request-context';
 import { OciError } from '../oci/oci-error';
 import { ApiErrors } from './api-errors';
 import { BrowserGuard } from './browser.guard';
 import { JsonBody } from './json-body.interceptor';
-import { newUser, shown, user, userChange, users, type NewUser, type UserChange } from './user';
+import { AnyOtherMethod, methodNotAllowed } from './method-not-allowed';
+import { user, users } from './user';
 import { ValidBody } from './validated';
 
 type User = ReturnType<typeof shown>;
@@ -29,7 +32,6 @@ type User = ReturnType<typeof shown>;
 /** The access guard has let in nobody but admins; each change takes effect at once, on tokens that are out too. */
 @Controller('admin/users')
 @UseGuards(BrowserGuard)
-@UseInterceptors(JsonBody)
 @ApiTags('users')
 @ApiBasicAuth()
 @ApiErrors(401, 403, 429)
@@ -44,16 +46,16 @@ export class UsersController {
   }
 
   @Post()
+  @UseInterceptors(JsonBody)
   @ApiOperation({ summary: 'Makes an account; it can log in at once' })
   @ApiResponse({ status: 201, description: 'The account', standardSchema: user })
   @ApiErrors(400, 409, 413)
   async add(
-    @ValidBody(newUser) { expires, ...body }: NewUser,
+    @ValidBody(newAccount) body: z.output<typeof newAccount>,
     @Req() request: IncomingMessage,
     @Res({ passthrough: true }) response: ServerResponse,
   ): Promise<User> {
-    const input = { ...body, expires: expires ?? undefined };
-    const account = await this.accounts.add(input, actorOf(request));
+    const account = await this.accounts.add(body, actorOf(request));
     response.setHeader('Location', `/admin/users/${encodeURIComponent(account.username)}`);
     return shown(account);
   }
@@ -70,13 +72,17 @@ export class UsersController {
   }
 
   @Patch(':username')
-  @ApiOperation({ summary: 'Changes an account; a new password voids its tokens' })
+  @UseInterceptors(JsonBody)
+  @ApiOperation({
+    summary:
+      'Changes an account; a new password voids its tokens, and so does putting it out of force',
+  })
   @ApiParam({ name: 'username' })
   @ApiResponse({ status: 200, description: 'The account as it is now', standardSchema: user })
   @ApiErrors(400, 404, 409, 413)
   async change(
     @Param('username') username: string,
-    @ValidBody(userChange) body: UserChange,
+    @ValidBody(accountChange) body: z.output<typeof accountChange>,
     @Req() request: IncomingMessage,
   ): Promise<User> {
     return shown(await this.accounts.change(username, body, actorOf(request)));
@@ -106,6 +112,21 @@ export class UsersController {
     @Req() request: IncomingMessage,
   ): Promise<void> {
     await this.accounts.endSessions(username, actorOf(request));
+  }
+
+  @AnyOtherMethod()
+  otherOfAll(): never {
+    throw methodNotAllowed('GET, HEAD, POST');
+  }
+
+  @AnyOtherMethod(':username')
+  otherOfOne(): never {
+    throw methodNotAllowed('GET, HEAD, PATCH, DELETE');
+  }
+
+  @AnyOtherMethod(':username/sessions')
+  otherOfSessions(): never {
+    throw methodNotAllowed('DELETE');
   }
 }
 

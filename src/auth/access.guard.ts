@@ -1,6 +1,12 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { IncomingMessage } from 'node:http';
-import { contextOf, type Identity, type Need, type RequestContext } from '../edge/request-context';
+import {
+  contextOf,
+  whoAsks,
+  type Identity,
+  type Need,
+  type RequestContext,
+} from '../edge/request-context';
 import { Audit } from '../journal/audit';
 import type { Access } from '../oci/access';
 import { OciError } from '../oci/oci-error';
@@ -48,15 +54,15 @@ export class AccessGuard implements CanActivate {
       const subject = await this.accounts.verify(
         credentials.username,
         credentials.password,
-        context.address,
+        context.client,
       );
-      if (subject) return { subject, proof: 'basic' };
-      this.audit.write({
-        event: 'login.failed',
-        target: credentials.username.slice(0, 255),
-        address: context.address,
-        request: context.id,
-      });
+      const who = { ...whoAsks(context), actor: subject?.username };
+      if (subject) {
+        this.audit.write({ ...who, event: 'login' });
+        return { subject, proof: 'basic' };
+      }
+      const target = credentials.username.slice(0, 255);
+      this.audit.write({ ...who, event: 'login.failed', target });
     }
     if (credentials.scheme === 'bearer' && need.kind !== 'admin') {
       const grant = this.tokens.verify(credentials.token);
@@ -90,11 +96,10 @@ export class AccessGuard implements CanActivate {
         return;
       case 'login':
         if (proof === 'none') throw challenge(context);
-        if (proof === 'basic') this.#audit(context, 'login', subject);
         return;
       case 'admin':
         if (!subject) throw challenge(context);
-        if (!identity.admin) throw this.#denied(context, subject);
+        if (!identity.admin) throw this.#denied(context);
         return;
       case 'catalog':
         if (!subject) throw challenge(context);
@@ -123,35 +128,31 @@ export class AccessGuard implements CanActivate {
       this.policy.may(subject, need.name.canonical, action),
     );
     // A right that is held, and not asked for in this token, is no denial: the client only has to ask.
-    if (subject && !held) this.#audit(context, 'denied', subject);
-    return proof === 'basic' ? deniedTo(context, subject) : challenge(context, reason);
+    if (proof === 'basic') return this.#denied(context);
+    if (subject && !held) this.#auditDenial(context);
+    return challenge(context, reason);
   }
 
-  #denied(context: RequestContext, subject: Subject): OciError {
-    this.#audit(context, 'denied', subject);
-    return deniedTo(context, subject);
+  #denied(context: RequestContext): OciError {
+    this.#auditDenial(context);
+    const { need, identity } = context;
+    const what =
+      need.kind === 'repository'
+        ? `${need.actions.join(' and ')} on ${need.name.canonical}`
+        : 'the administration';
+    return new OciError('DENIED', {
+      message: `requested access to the resource is denied: ${identity?.username ?? 'nobody'} has no right to ${what}`,
+    });
   }
 
-  #audit(context: RequestContext, event: 'login' | 'denied', subject: Subject): void {
+  #auditDenial(context: RequestContext): void {
     const { need } = context;
     const repository = need.kind === 'repository' ? need : undefined;
     this.audit.write({
-      event,
-      actor: subject?.username,
+      ...whoAsks(context),
+      event: 'denied',
       target: repository?.name.canonical,
-      address: context.address,
-      request: context.id,
       detail: repository && { actions: repository.actions },
     });
   }
-}
-
-function deniedTo({ need }: RequestContext, subject: Subject): OciError {
-  const what =
-    need.kind === 'repository'
-      ? `${need.actions.join(' and ')} on ${need.name.canonical}`
-      : 'the administration';
-  return new OciError('DENIED', {
-    message: `requested access to the resource is denied: ${subject?.username ?? 'nobody'} has no right to ${what}`,
-  });
 }

@@ -32,16 +32,9 @@ function textOf(context: RequestContext, reason: ChallengeReason | undefined): s
   });
 }
 
-function scopeOf({ asked, need }: RequestContext): string | undefined {
+/** A mount's source is left out: whoever may not read it uploads the blob, and skopeo cannot read two scopes in one. */
+function scopeOf({ need }: RequestContext): string | undefined {
   if (need.kind === 'catalog') return 'registry:catalog:*';
   if (need.kind !== 'repository') return undefined;
-  const scopes = [
-    formatScope({ type: 'repository', name: need.name.asked, actions: [...need.actions] }),
-  ];
-  if (asked.noun === 'uploads' && asked.mount) {
-    scopes.push(
-      formatScope({ type: 'repository', name: asked.mount.from.asked, actions: ['pull'] }),
-    );
-  }
-  return scopes.join(' ');
+  return formatScope({ type: 'repository', name: need.name.asked, actions: [...need.actions] });
 }

@@ -21,6 +21,12 @@ export interface Source {
   readonly as: Principal;
 }
 
+/** For whom it is fetched: when they leave, and what asks for room before a part of an answer is held for them. */
+export interface Reader {
+  readonly signal: AbortSignal;
+  readonly hold: (bytes: number) => Promise<void>;
+}
+
 /** A manifest, or what a HEAD says of one. */
 export interface Manifest {
   readonly mediaType: string;
@@ -46,14 +52,14 @@ export class ContentService {
     source: Source,
     reference: Reference,
     accept: string | undefined,
-    signal: AbortSignal,
+    client: Reader,
   ): Promise<Manifest> {
-    const response = await this.#askManifest('GET', source, reference, accept, signal);
-    const bytes = await readBody(response, MAX_MANIFEST);
+    const response = await this.#askManifest('GET', source, reference, accept, client.signal);
+    const bytes = await readBody(response, MAX_MANIFEST, client.hold);
     const named = isDigest(reference)
       ? reference
       : parseDigest(response.headers['docker-content-digest'] ?? '');
-    if (named && !matches(named, bytes)) {
+    if (named && !isSigned(response) && !matches(named, bytes)) {
       throw new OciError('BAD_UPSTREAM', {
         message: `the upstream registry sent a manifest that is not ${named}`,
       });
@@ -71,9 +77,9 @@ export class ContentService {
     source: Source,
     reference: Reference,
     accept: string | undefined,
-    signal: AbortSignal,
+    client: Reader,
   ): Promise<Manifest> {
-    const response = await this.#askManifest('HEAD', source, reference, accept, signal);
+    const response = await this.#askManifest('HEAD', source, reference, accept, client.signal);
     await discard(response);
     const named = isDigest(reference)
       ? reference
@@ -82,7 +88,7 @@ export class ContentService {
     if (named && size !== undefined && parseMediaType(response.headers['content-type'])) {
       return { mediaType: mediaTypeOf(response), digest: named, size: Number(size) };
     }
-    const { bytes: _, ...head } = await this.manifest(source, reference, accept, signal);
+    const { bytes: _, ...head } = await this.manifest(source, reference, accept, client);
     return head;
   }
 
@@ -120,7 +126,7 @@ export class ContentService {
       ...target(source),
       method,
       path: `/v2/${source.repository}/manifests/${reference}`,
-      headers: { Accept: accept ?? MANIFEST_MEDIA_TYPES.join(', ') },
+      headers: { Accept: acceptable(accept) },
       signal,
     });
     if (response.status === 200) return response;
@@ -139,4 +145,18 @@ function mediaTypeOf(response: UpstreamResponse): string {
       message: 'the upstream registry sent a manifest without a media type',
     });
   return type;
+}
+
+/** docker's first manifests are signed within: their digest is of the part that is signed, not of the bytes. */
+function isSigned({ headers }: UpstreamResponse): boolean {
+  return (
+    headers['content-type']?.startsWith(
+      'application/vnd.docker.distribution.manifest.v1+prettyjws',
+    ) ?? false
+  );
+}
+
+/** Who takes anything is best served with a manifest of today: registries answer a bare wildcard with their oldest kind. */
+function acceptable(accept: string | undefined): string {
+  return accept === undefined || accept.trim() === '*/*' ? MANIFEST_MEDIA_TYPES.join(', ') : accept;
 }

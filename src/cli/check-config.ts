@@ -1,16 +1,16 @@
 /** `check-config`: would the gate start with this? Prints what is in force, without secrets; writes nothing. */
 import { describeSettings } from '../config/describe-settings';
+import { checkDataDir } from '../config/data-dir';
 import { settingsHere, withAccounts } from './open-accounts';
+import { say } from './say';
 
-/** Throws what the gate would refuse to start with. */
+/** @throws what the gate would refuse to start with */
 export async function checkConfig(): Promise<void> {
   const settings = settingsHere();
   for (const [name, value] of Object.entries(describeSettings(settings))) say(`${name}: ${value}`);
-  const { total, admins } = await withAccounts(settings, async (accounts) => accounts.counts);
-  say(`accounts: ${total}, ${admins} of them ${admins === 1 ? 'an admin' : 'admins'}`);
+  checkDataDir(settings);
+  const accounts = await withAccounts(settings, async (opened) => opened.list());
+  const admins = accounts.filter(({ role }) => role === 'admin').length;
+  say(`accounts: ${accounts.length}, ${admins} of them ${admins === 1 ? 'an admin' : 'admins'}`);
   say('all of it is good');
-}
-
-function say(text: string): void {
-  process.stdout.write(`${text}\n`);
 }

@@ -4,14 +4,14 @@ import { loadEnvironment, readSettings } from '../config/read-settings';
 import type { Settings } from '../config/settings';
 import { Audit } from '../journal/audit';
 
-/** The settings as the gate would read them in this folder. Throws SettingsError. */
+/** The settings as the gate would read them in this folder. @throws SettingsError */
 export function settingsHere(): Settings {
   return readSettings(loadEnvironment());
 }
 
 /**
- * Works on the account files, beside a running gate or without one, and writes nothing by itself. A running gate notices
- * the change and puts it into the audit trail.
+ * Works on the account files, beside a running gate or without one, and writes nothing by itself. A running gate
+ * notices the change and puts it into the audit trail.
  */
 export async function withAccounts<T>(
   settings: Settings,

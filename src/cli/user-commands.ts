@@ -1,9 +1,16 @@
 /** `user add|passwd|role|remove|list` */
 import { InvalidArgumentError, type Command } from 'commander';
-import { isInForce, type AccessRule, type Account, type Role } from '../auth/accounts/account';
+import {
+  isInForce,
+  shown,
+  type AccessRule,
+  type Account,
+  type Role,
+} from '../auth/accounts/account';
 import { REPOSITORY_ACTIONS, type RepositoryAction } from '../oci/access';
 import { settingsHere, withAccounts } from './open-accounts';
 import { readPassword } from './read-password';
+import { say } from './say';
 
 const ACTOR = { actor: 'cli' };
 
@@ -27,7 +34,11 @@ export function addUserCommands(program: Command): void {
       "what it may do, such as 'team/**=pull,push'; repeatable",
       readAccess,
     )
-    .option('--expires <date>', 'until when, such as 2027-01-31 or 2027-01-31T12:00:00Z')
+    .option(
+      '--expires <date>',
+      'until when, such as 2027-01-31 or 2027-01-31T12:00:00Z',
+      readExpires,
+    )
     .option('--password-stdin', 'read the password from stdin')
     .action(addUser);
   user
@@ -51,11 +62,11 @@ export function addUserCommands(program: Command): void {
 }
 
 async function addUser(username: string, { passwordStdin, ...fields }: AddOptions): Promise<void> {
-  const settings = settingsHere();
-  const password = await readPassword({ fromStdin: passwordStdin });
-  await withAccounts(settings, (accounts) =>
-    accounts.add({ username, password, ...fields }, ACTOR),
-  );
+  await withAccounts(settingsHere(), async (accounts) => {
+    await accounts.assertCanAdd(username);
+    const password = await readPassword({ fromStdin: passwordStdin });
+    await accounts.add({ username, password, ...fields }, ACTOR);
+  });
   say(`${username} is there (${fields.role})`);
 }
 
@@ -63,9 +74,11 @@ async function changePassword(
   username: string,
   { passwordStdin }: { passwordStdin?: boolean },
 ): Promise<void> {
-  const settings = settingsHere();
-  const password = await readPassword({ fromStdin: passwordStdin });
-  await withAccounts(settings, (accounts) => accounts.change(username, { password }, ACTOR));
+  await withAccounts(settingsHere(), async (accounts) => {
+    await accounts.assertCanChangePassword(username);
+    const password = await readPassword({ fromStdin: passwordStdin });
+    await accounts.change(username, { password }, ACTOR);
+  });
   say(`${username} has a new password`);
 }
 
@@ -82,15 +95,10 @@ async function removeUser(username: string): Promise<void> {
 
 async function listUsers({ json }: { json?: boolean }): Promise<void> {
   const users = await withAccounts(settingsHere(), async (accounts) => accounts.list());
-  if (json) return say(JSON.stringify({ users: users.map(describe) }, undefined, 2));
+  if (json) return say(JSON.stringify({ users: users.map(shown) }, undefined, 2));
   if (users.length === 0) return say('there are no accounts');
   const rows = users.map((user) => [user.username, user.role, stateOf(user), accessOf(user)]);
   say(table([['NAME', 'ROLE', 'STATE', 'ACCESS'], ...rows]));
-}
-
-/** What may be shown of an account: never its hash, nor what names it. */
-function describe({ username, role, access, disabled, expires, source }: Account) {
-  return { username, role, access, disabled, expires, source };
 }
 
 function stateOf(account: Account): string {
@@ -121,13 +129,14 @@ function table(rows: readonly (readonly string[])[]): string {
     .join('\n');
 }
 
-function say(text: string): void {
-  process.stdout.write(`${text}\n`);
-}
-
 function readRole(text: string): Role {
   if (text === 'admin' || text === 'user') return text;
   throw new InvalidArgumentError('the role is admin or user.');
+}
+
+/** A date alone is its first moment in UTC. */
+function readExpires(text: string): string {
+  return /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text;
 }
 
 function readAccess(text: string, before: AccessRule[] = []): AccessRule[] {

@@ -1,30 +1,17 @@
 /** User names and passwords in settings. */
+import { CONTROL, PASSWORD_RULE, passwordFault, USERNAME, USERNAME_RULE } from './account-grammar';
 import type { FixedAccount } from './settings';
 import { readBy, Unreadable, type TextSchema } from './setting-values';
 
-/** bcrypt reads no further than this many bytes: a longer password would match by its beginning alone. */
-const MAX_PASSWORD_BYTES = 72;
-/** The colon ends a user name in Basic authentication and in htpasswd files; RFC 7617 §2. */
-const USERNAME = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$/;
-// eslint-disable-next-line no-control-regex
-const CONTROL = /[\x00-\x1f\x7f]/;
-
 function checkedUsername(text: string): string {
   if (USERNAME.test(text)) return text;
-  throw new Unreadable(
-    'is no user name; give up to 64 letters, digits and . _ @ + -, beginning with a letter or digit',
-  );
+  throw new Unreadable(`is no user name; give ${USERNAME_RULE}`);
 }
 
 function checkedPassword(text: string): string {
-  if (text === '') throw new Unreadable('holds an empty password; give one');
-  if (CONTROL.test(text)) {
-    throw new Unreadable('holds a control character; give a password of one line of text');
-  }
-  if (Buffer.byteLength(text) > MAX_PASSWORD_BYTES) {
-    throw new Unreadable(`is too long; give a password of at most ${MAX_PASSWORD_BYTES} bytes`);
-  }
-  return text;
+  const fault = passwordFault(text);
+  if (fault === undefined) return text;
+  throw new Unreadable(`is no password here: ${fault}; give ${PASSWORD_RULE}`);
 }
 
 /** The name of an account of the gate's own. */

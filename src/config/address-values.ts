@@ -68,7 +68,7 @@ const DOCKER_HUB_HOSTS: ReadonlySet<string> = new Set([
   'registry.hub.docker.com',
 ]);
 
-/** An upstream registry, by URL or by `host[:port]`, which is https. All of Docker Hub's names mean the one that serves. */
+/** An upstream registry, by URL or by `host[:port]`, which is https. Docker Hub's names mean the one that serves. */
 export const upstreamRegistry: TextSchema<{ name: string; url: URL }> = readBy((text) => {
   const url = readOrigin(
     withScheme(text),

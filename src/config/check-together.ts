@@ -1,5 +1,6 @@
 /** What single settings cannot tell: whether they fit together, and whether the files that they name do. */
 import { readFileSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import type { SettingValues } from './setting-table';
 import { reasonOf, shownValue, type Faults } from './settings-error';
@@ -84,7 +85,17 @@ function checkFolders({ DATA_DIR, HTPASSWD_FILE }: Partial<SettingValues>, fault
       `HTPASSWD_FILE=${shownValue(HTPASSWD_FILE)} is a folder; give a file (a container engine makes a folder when ` +
         'the file to mount does not exist)',
     );
+  } else if (HTPASSWD_FILE !== undefined && !liesInFolder(HTPASSWD_FILE, DATA_DIR)) {
+    faults.add(
+      `HTPASSWD_FILE=${shownValue(HTPASSWD_FILE)} lies in a folder that is not there; make the folder, or correct the path`,
+    );
   }
+}
+
+/** The data folder is made at the start, any other is the operator's. */
+function liesInFolder(file: string, dataDir: string | undefined): boolean {
+  const folder = dirname(resolve(file));
+  return folder === resolve(dataDir ?? '') || isFolder(folder) === true;
 }
 
 /** Undefined when there is nothing at the path, or it cannot be seen. */

@@ -9,7 +9,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { lockDataDir, prepareDataDir } from './data-dir';
+import { checkDataDir, lockDataDir, prepareDataDir } from './data-dir';
 
 const NOBODY = 65_534;
 
@@ -73,6 +73,26 @@ describe('prepareDataDir', () => {
     expect(() => prepareDataDir({ dataDir: join(file, 'data') })).toThrow(
       'a file where a folder should be',
     );
+  });
+});
+
+describe('checkDataDir', () => {
+  it('takes a folder that can be made or written, and makes nothing', () => {
+    checkDataDir({ dataDir: folder });
+    checkDataDir({ dataDir: join(folder, 'a/b') });
+
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it('refuses what prepareDataDir will refuse, in the same words', () => {
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
+
+    for (const dataDir of [join(file, 'data'), join(file, 'a/b')]) {
+      expect(() => checkDataDir({ dataDir })).toThrow(
+        `DATA_DIR=${dataDir} is not writable (ENOTDIR): there is a file where a folder should be`,
+      );
+    }
   });
 });
 

@@ -1,7 +1,7 @@
 /** The data folder: made, proved writable, and held by one gate at a time. */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { accessSync, constants, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { FileLock } from './file-lock';
 import type { Settings } from './settings';
 import { reasonOf } from './settings-error';
@@ -29,6 +29,23 @@ export function prepareDataDir({ dataDir }: Pick<Settings, 'dataDir'>): void {
   }
 }
 
+/**
+ * Foretells whether `prepareDataDir` will succeed, and writes nothing: asks for the folder, or for the nearest one
+ * above it that is there.
+ * @throws Error as `prepareDataDir` does.
+ */
+export function checkDataDir({ dataDir }: Pick<Settings, 'dataDir'>): void {
+  for (let folder = dataDir; ; folder = dirname(folder)) {
+    try {
+      return accessSync(folder, constants.W_OK | constants.X_OK);
+    } catch (error) {
+      const reason = reasonOf(error);
+      if (reason !== 'ENOENT' || folder === dirname(folder))
+        throw new Error(notWritable(dataDir, reason));
+    }
+  }
+}
+
 function notWritable(folder: string, reason: string): string {
   const fault = `DATA_DIR=${folder} is not writable (${reason})`;
   if (reason === 'ENOTDIR' || reason === 'EEXIST') {
@@ -50,8 +67,8 @@ function notWritable(folder: string, reason: string): string {
 }
 
 /**
- * Takes the folder for this gate, until the lock is released or the process ends. Another gate that is draining gets the
- * time to end, so that a rolling restart on one folder works.
+ * Takes the folder for this gate, until the lock is released or the process ends. Another gate that is draining gets
+ * the time to end, so that a rolling restart on one folder works.
  * @throws Error naming the folder and the remedy when the other gate stays.
  */
 export async function lockDataDir(

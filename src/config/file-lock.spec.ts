@@ -65,13 +65,11 @@ describe('FileLock', () => {
     second.release();
   });
 
-  it('names the path when it waited for nothing, and ends when it is told to', async () => {
+  it('names the path when it waited for nothing', async () => {
     const path = newPath();
     const lock = FileLock.tryAcquire(path);
-    const signal = AbortSignal.timeout(30);
 
     await expect(FileLock.acquire(path, { timeout: 40 })).rejects.toThrow(path);
-    await expect(FileLock.acquire(path, { timeout: 10_000, signal })).rejects.toThrow(/abort/i);
     lock?.release();
   });
 

@@ -21,7 +21,7 @@ export class FileLock {
     this.#database = database;
   }
 
-  /** The lock, or undefined when somebody holds it. Throws when the file cannot be used as a lock at all. */
+  /** The lock, or undefined when somebody holds it. @throws Error when the file cannot be one. */
   static tryAcquire(path: string): FileLock | undefined {
     let database: DatabaseSync | undefined;
     try {
@@ -42,19 +42,15 @@ export class FileLock {
    * Waits for the lock without blocking the event loop.
    * @param timeout milliseconds, after which an Error that names the path is thrown.
    */
-  static async acquire(
-    path: string,
-    { timeout, signal }: { timeout: number; signal?: AbortSignal },
-  ): Promise<FileLock> {
+  static async acquire(path: string, { timeout }: { timeout: number }): Promise<FileLock> {
     const deadline = performance.now() + timeout;
     for (;;) {
-      signal?.throwIfAborted();
       const lock = FileLock.tryAcquire(path);
       if (lock) return lock;
       if (performance.now() >= deadline) {
         throw new Error(`${path} is held by another process (waited ${timeout / 1000} s)`);
       }
-      await sleep(RETRY, undefined, { signal });
+      await sleep(RETRY);
     }
   }
 
@@ -66,8 +62,8 @@ export class FileLock {
 }
 
 /**
- * SQLite would create the file readable for all. Only a file that is not there is opened here: closing any descriptor of
- * a locked file drops the locks that this process has on it (POSIX, fcntl).
+ * SQLite would create the file readable for all. Only a file that is not there is opened here: closing any descriptor
+ * of a locked file drops the locks that this process has on it (POSIX, fcntl).
  */
 function createPrivately(path: string): void {
   let descriptor: number;

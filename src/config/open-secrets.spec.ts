@@ -74,7 +74,7 @@ describe('openSecrets', () => {
     const secrets = openSecrets({ dataDir, tokenSecret, tokenSecretPrevious: 'y'.repeat(32) });
 
     expect(secrets.current.id).toBe(new Secrets(tokenSecret).current.id);
-    expect(secrets.previous?.id).toBe(new Secrets('y'.repeat(32)).current.id);
+    expect(secrets.keys[1]?.id).toBe(new Secrets('y'.repeat(32)).current.id);
     expect(readdirSync(dataDir)).toEqual([]);
   });
 

@@ -24,8 +24,8 @@ export interface Warnings {
 const MIN_BYTES = 32;
 
 /**
- * The secrets that the settings give, or those of `DATA_DIR/token-secret`, which is made when there is none. Its text is
- * used as it stands, so that it can be moved into TOKEN_SECRET without ending a single token.
+ * The secrets that the settings give, or those of `DATA_DIR/token-secret`, which is made when there is none. Its text
+ * is used as it stands, so that it can be moved into TOKEN_SECRET without ending a single token.
  * @throws Error naming file and remedy when the file is there and holds no secret: a new one would end all tokens, so
  * that is the operator's to decide.
  */

@@ -504,7 +504,28 @@ describe('settings that belong together', () => {
 
   it('HTPASSWD_FILE lies in DATA_DIR, or where it is said to', () => {
     expect(readSettings({ DATA_DIR: folder }).htpasswdFile).toBe(join(folder, 'htpasswd'));
-    expect(readSettings({ HTPASSWD_FILE: '/x/y' }).htpasswdFile).toBe('/x/y');
+    const elsewhere = join(folder, 'accounts');
+    expect(readSettings({ HTPASSWD_FILE: elsewhere }).htpasswdFile).toBe(elsewhere);
+  });
+
+  it('HTPASSWD_FILE needs a folder that is there, unless that is DATA_DIR, which the gate makes', () => {
+    const missing = join(folder, 'missing');
+    const file = join(missing, 'htpasswd');
+
+    expect(faultsOf({ HTPASSWD_FILE: file })).toEqual([
+      expect.stringMatching(`^HTPASSWD_FILE="${file}" lies in a folder that is not there; make`),
+    ]);
+    expect(readSettings({ HTPASSWD_FILE: file, DATA_DIR: missing }).htpasswdFile).toBe(file);
+  });
+
+  it('ANONYMOUS_REPOSITORIES takes registries by IPv6 address, and no empty segment', () => {
+    const read = (text: string) =>
+      readSettings({ ANONYMOUS_ACCESS: 'pull', ANONYMOUS_REPOSITORIES: text });
+
+    expect(read('[::1]:5000/team/**').anonymousRepositories).toEqual(['[::1]:5000/team/**']);
+    for (const text of ['/team', 'team/', 'a//b', 'x'.repeat(513)]) {
+      expect(() => read(text)).toThrow(/ANONYMOUS_REPOSITORIES=.*; give, separated by commas/);
+    }
   });
 });
 

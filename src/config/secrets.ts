@@ -1,4 +1,4 @@
-/** The gate's keys: they sign tokens and seal what clients carry for the gate without being able to read or alter it. */
+/** The gate's keys: they sign tokens, and seal what clients carry for the gate and can neither read nor alter. */
 import {
   createCipheriv,
   createDecipheriv,
@@ -51,16 +51,14 @@ function context(header: Buffer, purpose: string): Buffer {
 /** The keys in force, and those of the secret before them. */
 export class Secrets {
   readonly current: SigningKeys;
-  /** Still verify and unseal; never sign or seal. */
-  readonly previous: SigningKeys | undefined;
-  /** All of them, the current ones first. */
+  /** All of them, the current ones first. Those of the secret before verify and unseal, and never sign or seal. */
   readonly keys: readonly SigningKeys[];
 
   /** @param current a secret of at least 32 bytes. @param previous the one that was in force before. */
   constructor(current: string, previous?: string) {
     this.current = keysOf(current);
-    this.previous = previous === undefined || previous === current ? undefined : keysOf(previous);
-    this.keys = this.previous ? [this.current, this.previous] : [this.current];
+    const before = previous === undefined || previous === current ? [] : [keysOf(previous)];
+    this.keys = [this.current, ...before];
   }
 
   /**

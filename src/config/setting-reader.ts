@@ -87,7 +87,7 @@ export class SettingReader {
     return undefined;
   }
 
-  /** The one value that all readings have; two different ones are a fault, since either may be the one that is meant. */
+  /** The one value that all readings have; two different ones are a fault, since either may be what is meant. */
   #agreed<T>([first, ...others]: readonly Reading<T>[]): Reading<T> | undefined {
     const other = first && others.find(({ value }) => !isDeepStrictEqual(value, first.value));
     if (!other) return first;

@@ -27,8 +27,8 @@ export const SECTIONS: readonly (readonly [string, Readonly<Record<string, Setti
   ];
 
 /**
- * Settings of other systems, and of a fuller gate, that this version does not have: refused when set, since whoever sets
- * one counts on it. The value, where there is one, describes what this version does anyway.
+ * Settings of other systems, and of a fuller gate, that this version does not have: refused when set, since whoever
+ * sets one counts on it. The value, where there is one, describes what this version does anyway.
  */
 export const UNSUPPORTED: Readonly<Record<string, string | undefined>> = {
   CACHE: 'off',

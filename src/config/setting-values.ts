@@ -1,6 +1,7 @@
 /** How the text of a setting is read: each schema takes text and gives the value, or says what would be right. */
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { REPOSITORY_GLOB, REPOSITORY_GLOB_RULE } from './account-grammar';
 
 /** A schema that reads a setting's text. */
 export type TextSchema<T> = z.ZodType<T, string>;
@@ -106,17 +107,11 @@ export const proxyExceptions: TextSchema<string> = readBy((text) => {
   );
 });
 
-/** Globs over canonical names, separated by commas. What a glob means is the access policy's word; here it is checked for form. */
+/** Globs over canonical names, separated by commas. */
 export const repositoryGlobs: TextSchema<string[]> = readBy((text) => {
   const globs = text.split(',').map((glob) => glob.trim());
-  const segment = /^[a-z0-9._*:[\]-]+$/;
-  if (globs.every((glob) => glob.length <= 512 && glob.split('/').every((s) => segment.test(s)))) {
-    return globs;
-  }
-  throw new Unreadable(
-    'is not right; give names such as docker.io/library/nginx or team/**, separated by commas ' +
-      '(* stands for anything within a segment, ** across segments)',
-  );
+  if (globs.every((glob) => REPOSITORY_GLOB.test(glob))) return globs;
+  throw new Unreadable(`is not right; give, separated by commas, ${REPOSITORY_GLOB_RULE}`);
 });
 
 /** A secret from which keys are derived. 32 bytes are what HMAC-SHA256 and AES-256 ask for (RFC 7518 §3.2). */

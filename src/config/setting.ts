@@ -1,7 +1,7 @@
 /** What the table of settings says of one setting. */
 import type { TextSchema } from './setting-values';
 
-/** Another name of a setting, with a schema of its own where its text is another; undefined means that it says nothing. */
+/** Another name of a setting, with a schema of its own where its text is another; undefined means: it says nothing. */
 export interface Alias<T> {
   readonly name: string;
   readonly schema?: TextSchema<T | undefined>;

@@ -1,6 +1,6 @@
 /** Faults in the settings: collected until all are known, then told at once. */
 
-/** The settings cannot be used. The message lists every fault, one a line: setting, value, what is wrong, what is right. */
+/** The settings cannot be used. The message lists every fault, one a line: setting, value, what is wrong and right. */
 export class SettingsError extends Error {
   constructor(readonly faults: readonly string[]) {
     super(['The settings are not right:', ...faults.map((fault) => `  ${fault}`)].join('\n'));

@@ -1,6 +1,6 @@
 /** How the gate says no: one shape for every error, and a connection that is left in good order. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { OciError } from '../oci/oci-error';
+import type { OciError, OciErrorCode } from '../oci/oci-error';
 
 /** What is still read of a body that nobody wants, so that the client can read the refusal before the connection ends. */
 const DRAIN_BYTES = 1024 * 1024;
@@ -20,6 +20,7 @@ export function sendError(
     response.destroy();
     return;
   }
+  refusals.set(response, error.code);
   const body = Buffer.from(JSON.stringify(error));
   const bodyUnread = !request.complete;
   for (const name of response.getHeaderNames()) if (!KEPT.has(name)) response.removeHeader(name);
@@ -36,6 +37,13 @@ export function sendError(
   }
   response.write(body);
   drain(request, () => response.end());
+}
+
+const refusals = new WeakMap<ServerResponse, OciErrorCode>();
+
+/** The code of the error that was answered, if one was; for the log. */
+export function refusedWith(response: ServerResponse): OciErrorCode | undefined {
+  return refusals.get(response);
 }
 
 /** Headers that the edge set for every answer. */

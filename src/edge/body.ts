@@ -8,6 +8,8 @@ export interface BodyBounds {
   readonly what: string;
   /** Milliseconds until it must have come whole; without it, the connection's idle rule alone counts. */
   readonly within?: number;
+  /** Asks for room before the body is read; for bodies that are not tiny. */
+  readonly hold?: (bytes: number) => Promise<void>;
 }
 
 /**
@@ -18,12 +20,15 @@ export interface BodyBounds {
 export async function readSmallBody(
   request: IncomingMessage,
   wantBody: () => void,
-  { limit, what, within }: BodyBounds,
+  { limit, what, within, hold }: BodyBounds,
 ): Promise<Buffer> {
   const tooLarge = () =>
     new OciError('BODY_TOO_LARGE', { message: `${what} is at most ${limit} bytes` });
   const cutShort = () => new OciError('BODY_INVALID', { message: `${what} did not come whole` });
   if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge();
+  // Of a chunked body nobody knows the size before its end.
+  await hold?.(Number(request.headers['content-length'] ?? limit));
+  if (request.destroyed) throw cutShort();
   wantBody();
   const chunks: Buffer[] = [];
   let size = 0;

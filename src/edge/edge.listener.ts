@@ -5,10 +5,10 @@ import { Registries } from '../config/registry-table';
 import { Settings } from '../config/settings';
 import { Log } from '../journal/log';
 import { OciError } from '../oci/oci-error';
-import { noteContinued, sendError } from './answer';
+import { noteContinued } from './answer';
 import { readSmallBody } from './body';
 import { readCredentials } from './credentials';
-import { toOciError } from './error.filter';
+import { refuse } from './error.filter';
 import { trustedProxies, type TrustedProxy } from './origin';
 import { parseRequest, type ParsedRequest } from './parse-request';
 import { readTokenForm } from './read-token-request';
@@ -44,7 +44,7 @@ export class EdgeListener {
           request.url = route;
           next(request, response);
         },
-        (error: unknown) => sendError(request, response, toOciError(error, id, this.log)),
+        (error: unknown) => refuse(request, response, error, id, this.log),
       );
     };
   }
@@ -62,6 +62,7 @@ export class EdgeListener {
       id,
       method: parsed.method,
       address: parsed.address,
+      client: parsed.client,
       base: parsed.base,
       realm: parsed.realm,
       service: this.settings.tokenService,

@@ -19,16 +19,27 @@ export class ErrorFilter implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const request = http.getRequest<IncomingMessage>();
-    sendError(
-      request,
-      http.getResponse<ServerResponse>(),
-      toOciError(error, contextOf(request)?.id, this.log),
-    );
+    refuse(request, http.getResponse<ServerResponse>(), error, contextOf(request)?.id, this.log);
   }
 }
 
+/** Answers with an error. A client that has left is told nothing, and its leaving is no fault of anybody's. */
+export function refuse(
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: unknown,
+  id: string | undefined,
+  log: Log,
+): void {
+  if (!response.destroyed) {
+    sendError(request, response, toOciError(error, id, log));
+    return;
+  }
+  log.debug({ request: id, err: error }, 'the client left before its answer');
+}
+
 /** The error as the client may see it. */
-export function toOciError(error: unknown, id: string | undefined, log: Log): OciError {
+function toOciError(error: unknown, id: string | undefined, log: Log): OciError {
   if (error instanceof OciError) {
     if (error.cause !== undefined || error.status >= 500)
       log.warn({ request: id, code: error.code, err: error }, error.message);

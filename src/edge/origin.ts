@@ -18,6 +18,8 @@ export function trustedProxies({ trustProxy }: Pick<Settings, 'trustProxy'>): Tr
 export interface Origin {
   /** The client's address in its shortest usual form. */
   readonly address: string;
+  /** The address, of IPv6 its /64. */
+  readonly client: string;
   /** `https://gate.example:8443`, no trailing slash: what realm, Location and Link name. */
   readonly base: string;
   /** The registry that the Host header chose. */
@@ -45,9 +47,12 @@ export function originOf(
     throw new OciError('REQUEST_INVALID', { message: 'the Host header is not a host name' });
   }
   const scheme = schemeOf(request, behindProxy, publicUrl);
+  // A connection that was reset before it was looked at has no peer any more.
+  const address = peer === '' ? '' : normalAddress(proxyaddr(request, trusts));
   const registry = host === undefined || anyHost ? undefined : registryOf(host, publicUrl, table);
   return {
-    address: normalAddress(proxyaddr(request, trusts)),
+    address,
+    client: blockOf(address),
     base:
       registry && host
         ? `${scheme}://${host}`
@@ -109,4 +114,10 @@ function registryOf(
 /** IPv4-mapped IPv6 as IPv4, IPv6 in its shortest form; what is no address (a proxy's mistake) stays as it is, bounded. */
 function normalAddress(address: string): string {
   return ipaddr.isValid(address) ? ipaddr.process(address).toString() : address.slice(0, 64);
+}
+
+/** Of IPv6 the /64. */
+function blockOf(address: string): string {
+  if (!ipaddr.IPv6.isValid(address)) return address;
+  return `${ipaddr.IPv6.networkAddressFromCIDR(`${address}/64`).toString()}/64`;
 }

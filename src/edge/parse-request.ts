@@ -18,7 +18,7 @@ import { readV2Path } from './v2-path';
 /** The parts of a context that the raw request decides, and the router's own name for what is asked. */
 export type ParsedRequest = Pick<
   RequestContext,
-  'method' | 'address' | 'base' | 'realm' | 'asked' | 'need'
+  'method' | 'address' | 'client' | 'base' | 'realm' | 'asked' | 'need'
 > & {
   readonly route: string;
   readonly naming: Naming;
@@ -54,7 +54,7 @@ export function parseRequest(
   const method = request.method ?? '';
   const { path, query } = targetOf(request.url ?? '');
   const health = HEALTH_PATHS.has(path);
-  const { address, base, registry } = originOf(request, settings, table, trusts, {
+  const { address, client, base, registry } = originOf(request, settings, table, trusts, {
     anyHost: health,
   });
   const namespace = namespaceOf(query, table);
@@ -68,7 +68,16 @@ export function parseRequest(
     throw new OciError('UNSUPPORTED', { headers: { Allow: methods.join(', ') } });
   // containerd repeats the realm's query, so that the names in its scopes are read as those on its paths.
   const realm = `${base}/v2/auth${namespace ? `?ns=${encodeURIComponent(namespace.name)}` : ''}`;
-  return { method, address, base, realm, naming, ...found, need: needOf(found.asked, method) };
+  return {
+    method,
+    address,
+    client,
+    base,
+    realm,
+    naming,
+    ...found,
+    need: needOf(found.asked, method),
+  };
 }
 
 const HEALTH_PATHS = new Set(['/health', '/health/live', '/health/ready']);

@@ -93,6 +93,8 @@ export interface RequestContext {
   readonly method: string;
   /** The client's address, a forwarded one only from a trusted proxy. IPv4-mapped IPv6 is written as IPv4. */
   readonly address: string;
+  /** By what one client is told from another: the address, of IPv6 the /64, within which a client chooses at will. */
+  readonly client: string;
   /** Public origin of the gate for this client: `https://gate.example`, no trailing slash. */
   readonly base: string;
   /** Where this client fetches tokens; in the same way of naming registries in which it asked. */
@@ -138,4 +140,13 @@ export function askedOf<N extends Asked['noun']>(
   if (context.asked.noun !== noun)
     throw new Error(`a request for ${context.asked.noun} reached the controller of ${noun}`);
   return context.asked as Extract<Asked, { noun: N }>;
+}
+
+/** Who asks, for the audit trail. */
+export function whoAsks({ identity, address, id }: RequestContext): {
+  actor?: string;
+  address: string;
+  request: string;
+} {
+  return { actor: identity?.username, address, request: id };
 }

@@ -1,7 +1,12 @@
 /** One line of the log for each request. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Log } from '../journal/log';
+import { refusedWith } from './answer';
 import type { RequestContext } from './request-context';
+
+/** What had passed over each connection, headers too, when its last request ended. */
+const counted = new WeakMap<Socket, { readonly sent: number; readonly received: number }>();
 
 /**
  * Writes the line when the answer has ended, whole or not. What it says is chosen field by field: no header, no query and
@@ -15,24 +20,30 @@ export function logRequest(
   id: string,
 ): { context?: RequestContext } {
   const began = performance.now();
-  const { socket } = request;
-  const [sent, received] = [socket.bytesWritten, socket.bytesRead];
+  // The relay of bodies writes its own method and address on the request.
+  const { socket, method } = request;
+  const before = counted.get(socket) ?? { sent: 0, received: 0 };
   const holder: { context?: RequestContext } = {};
   response.once('close', () => {
     const { context } = holder;
+    const whole = response.writableFinished;
+    const now = { sent: socket.bytesWritten, received: socket.bytesRead };
+    counted.set(socket, now);
     const fields = {
       request: id,
-      method: request.method,
+      method,
       noun: context?.asked.noun,
       account: context?.identity?.username,
       address: context?.address ?? socket.remoteAddress,
       repository: repositoryOf(context),
       action: context?.need.kind === 'repository' ? context.need.actions.at(-1) : undefined,
-      status: response.statusCode,
-      sent: socket.bytesWritten - sent,
-      received: socket.bytesRead - received,
+      // 499 is nginx's: the client left before there was an answer.
+      status: whole || response.headersSent ? response.statusCode : 499,
+      code: refusedWith(response),
+      sent: now.sent - before.sent,
+      received: now.received - before.received,
       duration: Math.round(performance.now() - began),
-      aborted: response.writableFinished ? undefined : true,
+      aborted: whole ? undefined : true,
     };
     if (context?.asked.noun === 'health') log.debug(fields, 'request');
     else log.info(fields, 'request');

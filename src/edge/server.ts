@@ -25,11 +25,20 @@ const OPTIONS = {
   noDelay: true,
 };
 
-/** A server that is not listening yet. Requests that expect `100 Continue` come to the listener like all others. */
+/**
+ * A server that is not listening yet. Requests that expect `100 Continue` come to the listener like all others. Several
+ * at once on one connection end it: no registry client pipelines, and answers that wait for others would hide from the
+ * idle rule, and from whatever is counted when an answer ends.
+ */
 export function createServer({ tls }: Settings, log: Log, listener: RequestListener): Server {
   const server = tls ? createHttps({ ...OPTIONS, ...readTls(tls) }) : createHttp(OPTIONS);
   const exchanges = new WeakMap<Socket, Exchange>();
   const serve: RequestListener = (request, response) => {
+    const earlier = exchanges.get(request.socket)?.response;
+    if (earlier && !earlier.writableFinished) {
+      request.socket.destroy();
+      return;
+    }
     // While the gate drains, a connection ends with the answer that is under way.
     if (!server.listening) response.shouldKeepAlive = false;
     exchanges.set(request.socket, { request, response, idles: 0, sent: 0 });

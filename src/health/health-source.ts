@@ -1,8 +1,8 @@
 /** What health asks of the rooms, without knowing them. */
 
 /**
- * `up`: works as it should. `degraded`: works, but somebody has to look (a broken accounts file, a full disk, an upstream
- * away). `down`: the gate cannot serve.
+ * `up`: works as it should. `degraded`: works, but somebody has to look (a broken accounts file, a full disk, an
+ * upstream away). `down`: the gate cannot serve.
  */
 export interface HealthState {
   readonly status: 'up' | 'degraded' | 'down';

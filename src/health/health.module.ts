@@ -11,7 +11,9 @@ import { HealthService } from './health.service';
 import { Lifecycle } from './lifecycle';
 import { StatusController } from './status.controller';
 
-/** Liveness, readiness, the status document. The rooms are asked through sources, so that health imports none of them. */
+/**
+ * Liveness, readiness, the status document. The rooms are asked through sources, so that health imports none of them.
+ */
 @Module({})
 export class HealthModule {
   static forRootAsync({

@@ -15,7 +15,9 @@ export interface AuditEvent {
     | 'account.sessions-ended'
     | 'account.suspended'
     | 'account.revived';
-  /** The account that acts; `htpasswd` for edits of the file, `cli` for the command line, undefined for nobody known. */
+  /**
+   * The account that acts; `htpasswd` for edits of the file, `cli` for the command line, undefined for nobody known.
+   */
   actor?: string;
   /** An account, or `<canonical repository>:<tag>` / `<canonical repository>@<digest>`. */
   target?: string;

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import type { Settings } from '../config/settings';
+import { OciError } from '../oci/oci-error';
 import { createLog, type Log } from './log';
 import { NestLog } from './nest-log';
 import { scrub } from './scrub';
@@ -106,7 +107,6 @@ describe('an error in the log', () => {
       code: 'ECONNRESET',
       config: { headers: { authorization: 'hunter2' } },
       request: { url: SIGNED },
-      cause: new Error('hunter2'),
     });
   }
 
@@ -131,6 +131,54 @@ describe('an error in the log', () => {
     );
     expect(shown['stack']).toContain('log.spec.ts');
     expect(text()).not.toMatch(/hunter2|eyJ/);
+  });
+
+  it('shows its causes without their stacks, three at most', () => {
+    const { log, lines, text } = journal();
+    const fifth = new Error('fifth');
+    const fourth = new Error('fourth', { cause: fifth });
+    const third = new Error('third', { cause: fourth });
+    const second = Object.assign(new RangeError(`no ${SIGNED}`, { cause: third }), {
+      code: 'ENOTFOUND',
+      hostname: 'hunter2',
+    });
+
+    log.error({ err: new Error('first', { cause: second }) }, 'no answer');
+
+    const { stack, cause } = (lines()[0]?.['err'] ?? {}) as Record<string, unknown>;
+    expect(stack).toContain('log.spec.ts');
+    expect(cause).toEqual({
+      type: 'RangeError',
+      code: 'ENOTFOUND',
+      message: 'no https://***@cdn.example/blob/data?…',
+      cause: { type: 'Error', message: 'third', cause: { type: 'Error', message: 'fourth' } },
+    });
+    expect(text()).not.toContain('hunter2');
+  });
+
+  it('does not follow causes in circles', () => {
+    const { log, lines } = journal();
+    const one = new Error('one');
+    one.cause = new Error('other', { cause: one });
+
+    log.error({ err: one }, 'no answer');
+
+    expect(JSON.stringify(lines()[0]?.['err']).match(/"message":"one"/g)).toHaveLength(2);
+  });
+
+  it('has no stack when it is a refusal of the gate itself, whose cause says why', () => {
+    const { log, lines } = journal();
+    const cause = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+
+    log.warn({ err: new OciError('UNAVAILABLE', { message: 'reg.example is away', cause }) });
+
+    expect(lines()[0]).toMatchObject({ msg: 'reg.example is away' });
+    expect(lines()[0]?.['err']).toEqual({
+      type: 'OciError',
+      code: 'UNAVAILABLE',
+      message: 'reg.example is away',
+      cause: { type: 'Error', code: 'ECONNREFUSED', message: 'connect ECONNREFUSED' },
+    });
   });
 
   it('is named by its type when it is no error', () => {

@@ -1,6 +1,6 @@
 /**
- * The log: JSON lines on stdout. No secret may reach it: what is logged is chosen field by field, never a whole request,
- * header set or URL of somebody else's. Redaction is the net below that, not the means.
+ * The log: JSON lines on stdout. No secret may reach it: what is logged is chosen field by field, never a whole
+ * request, header set or URL of somebody else's. Redaction is the net below that, not the means.
  */
 import { pino, type DestinationStream, type Logger, type LoggerOptions } from 'pino';
 import { prettyFactory } from 'pino-pretty';

@@ -37,7 +37,10 @@ export class NestLog implements LoggerService {
     this.#write('fatal', message, more);
   }
 
-  /** Nest passes the context last, and for an error the stack before it; objects are not written, they may hold anything. */
+  /**
+   * Nest passes the context last, and for an error the stack before it; objects are not written, they may hold
+   * anything.
+   */
   #write(
     level: 'trace' | 'debug' | 'warn' | 'error' | 'fatal',
     message: unknown,

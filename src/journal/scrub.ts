@@ -4,6 +4,7 @@
  */
 
 import { types } from 'node:util';
+import { OciError } from '../oci/oci-error';
 
 /** Longer texts are cut: an error may quote a whole answer. */
 const MAX_LENGTH = 16 * 1024;
@@ -27,13 +28,21 @@ export function scrub(text: string): string {
     .replace(TOKEN, '***');
 }
 
-/** An error as the log shows it. */
-export interface LoggedError {
+/** What was thrown, as the log names it. */
+interface LoggedCause {
   type: string;
   message?: string;
   code?: string;
+  cause?: LoggedCause;
+}
+
+/** An error as the log shows it. */
+export interface LoggedError extends LoggedCause {
   stack?: string;
 }
+
+/** How many causes of an error are shown, each the cause of the one before it. */
+const CAUSES = 3;
 
 /** True for errors of other realms too. */
 export function isError(value: unknown): value is Error {
@@ -41,21 +50,29 @@ export function isError(value: unknown): value is Error {
 }
 
 /**
- * Four things of an error and no others: libraries hang requests, headers and whole configurations on theirs. What was
- * thrown and is no error is named by its type alone.
+ * Five things of an error and no others: libraries hang requests, headers and whole configurations on theirs. A refusal
+ * of the gate's own has no stack: its message and its causes say what happened, and every line of the stack is known.
  */
 export function loggedError(thrown: unknown): LoggedError {
+  const shown: LoggedError = loggedCause(thrown, CAUSES);
+  if (isError(thrown) && !(thrown instanceof OciError) && thrown.stack !== undefined)
+    shown.stack = scrub(thrown.stack);
+  return shown;
+}
+
+/** What was thrown and is no error is named by its type alone, a text aside. */
+function loggedCause(thrown: unknown, causes: number): LoggedCause {
   if (!isError(thrown)) {
     return typeof thrown === 'string'
       ? { type: 'string', message: scrub(thrown) }
       : { type: typeof thrown };
   }
-  const code = 'code' in thrown && typeof thrown.code === 'string' ? scrub(thrown.code) : undefined;
+  const { code, cause } = thrown as { code?: unknown; cause?: unknown };
   return {
     type: thrown.constructor.name,
     message: scrub(thrown.message),
-    code,
-    stack: thrown.stack === undefined ? undefined : scrub(thrown.stack),
+    code: typeof code === 'string' ? scrub(code) : undefined,
+    cause: cause === undefined || causes === 0 ? undefined : loggedCause(cause, causes - 1),
   };
 }
 
@@ -78,7 +95,10 @@ const DEPTH = 3;
 
 type Fields = Record<string, unknown>;
 
-/** The fields, with `***` for each that bears a secret's name, in any case, at the first three depths; the object itself stays as it is. */
+/**
+ * The fields, with `***` for each that bears a secret's name, in any case, at the first three depths; the object itself
+ * stays as it is.
+ */
 export function redacted(fields: Fields): Fields {
   return redactedTo(DEPTH, fields);
 }

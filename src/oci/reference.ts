@@ -18,3 +18,8 @@ export function parseReference(text: string): Reference | undefined {
 export function isDigest(reference: Reference): reference is Digest {
   return reference.includes(':');
 }
+
+/** How a reference stands behind a name: `:1.0` or `@sha256:…`. */
+export function suffixOf(reference: Reference): string {
+  return `${isDigest(reference) ? '@' : ':'}${reference}`;
+}

@@ -1,8 +1,9 @@
-import { Controller, Delete, Get, Head, Req, Res } from '@nestjs/common';
+import { Controller, Delete, Get, Head, Inject, Req, Res } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { ContentService } from '../cdn/content.service';
 import { discard, type UpstreamResponse } from '../upstream/upstream.client';
+import { Log } from '../journal/log';
 import type { Digest } from '../oci/digest';
 import { Deletion } from './deletion';
 import { admitted, sourceOf, untilClientLeaves } from './exchange';
@@ -16,6 +17,7 @@ export class BlobsController {
   constructor(
     private readonly content: ContentService,
     private readonly deletion: Deletion,
+    @Inject(Log) private readonly log: Log,
   ) {}
 
   @Head()
@@ -34,7 +36,7 @@ export class BlobsController {
 
   @Get()
   async get(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
-    const { identity, asked } = admitted(request, 'blob');
+    const { context, identity, asked } = admitted(request, 'blob');
     const range =
       request.headers.range !== undefined && ONE_RANGE.test(request.headers.range)
         ? request.headers.range
@@ -47,8 +49,16 @@ export class BlobsController {
       untilClientLeaves(response),
     );
     response.writeHead(blob.status, headersOf(blob, asked.digest));
-    // A body that breaks off breaks the client's connection: the answer has begun, and nothing else tells it.
-    await pipeline(blob.body, response).catch(() => response.destroy());
+    try {
+      await pipeline(blob.body, response);
+    } catch (error) {
+      // A body that breaks off breaks the client's connection: the answer has begun, and nothing else tells it.
+      // The body is ended too: a pipeline into an answer that is closed already leaves its source open.
+      if (!response.destroyed)
+        this.log.warn({ request: context.id, err: error }, 'the upstream broke a blob off');
+      response.destroy();
+      blob.body.destroy();
+    }
   }
 
   @Delete()

@@ -46,13 +46,16 @@ export class BodyRelay {
       ejectPlugins: true,
       plugins: [
         (server) => {
+          const passageOf = (request: IncomingMessage | undefined) =>
+            request && this.#passages.get(request);
           server.on('proxyRes', (answer, request) =>
-            this.#passages.get(request)?.resolve(responseOf(answer)),
+            passageOf(request)?.resolve(responseOf(answer)),
           );
-          server.on(
-            'error',
-            (error, request) => request && this.#passages.get(request)?.reject(error),
-          );
+          server.on('error', (error, request) => passageOf(request)?.reject(error));
+          // An answer that is none (101) is followed by no other event than this.
+          server.on('proxyReq', (upward, request) => {
+            upward.once('close', () => passageOf(request)?.reject(new Error('no answer')));
+          });
         },
       ],
       router: (request, _response, options) => {
@@ -89,6 +92,7 @@ export class BodyRelay {
             cause: error,
           }),
         );
+      if (response.closed) return fail(undefined);
       this.#passages.set(request, { to, resolve, reject: fail });
       response.once('close', () => fail(undefined));
       this.#proxy(request, response, fail).catch(fail);

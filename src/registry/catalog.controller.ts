@@ -4,14 +4,18 @@ import { z } from 'zod';
 import { Registries } from '../config/registry-table';
 import type { Identity, Page } from '../edge/request-context';
 import { canonicalName, parseRepositoryName } from '../oci/repository-name';
-import { admitted, untilClientLeaves } from './exchange';
+import { admitted, clientOf, type Client } from './exchange';
 import { sendJson } from './json-answer';
+import { MemoryBudget } from './memory-budget';
 import { linkTo, ListingService, shaped } from './listing.service';
 
 const Repositories = z.object({ repositories: z.array(z.string()).nullish() });
 
 const PAGE = 1000;
-/** More pages than this without a visible name end the page: a million hidden repositories are nobody's wait. */
+/**
+ * More pages than this without a visible name end the listing: a hundred thousand hidden repositories in a row are
+ * nobody's wait, and a page cannot be named by one of them.
+ */
 const MAX_PAGES = 100;
 
 /**
@@ -23,6 +27,7 @@ export class CatalogController {
   constructor(
     private readonly listings: ListingService,
     private readonly registries: Registries,
+    private readonly budget: MemoryBudget,
   ) {}
 
   @Get()
@@ -33,7 +38,7 @@ export class CatalogController {
       identity,
       asked.page,
       limit,
-      untilClientLeaves(response),
+      clientOf(response, this.budget),
     );
     const repositories = visible.slice(0, limit);
     if (more || visible.length > limit) {
@@ -50,7 +55,7 @@ export class CatalogController {
     identity: Identity,
     page: Page,
     limit: number,
-    signal: AbortSignal,
+    client: Client,
   ): Promise<{ visible: string[]; more: boolean }> {
     const registry = this.registries.current.default;
     const visible: string[] = [];
@@ -63,7 +68,7 @@ export class CatalogController {
         query,
         access: [{ type: 'registry', name: 'catalog', actions: ['*'] }],
         notFound: 'UNSUPPORTED',
-        signal,
+        ...client,
       });
       for (const text of shaped(Repositories, listing.document).repositories ?? []) {
         const repository = parseRepositoryName(text);
@@ -74,7 +79,7 @@ export class CatalogController {
       if (visible.length > limit) return { visible, more: true };
       query = listing.next;
     }
-    return { visible, more: limit > 0 };
+    return { visible, more: visible.length > 0 };
   }
 }
 

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
+import { whoAsks } from '../edge/request-context';
 import { Audit } from '../journal/audit';
 import type { OciErrorCode } from '../oci/oci-error';
 import { discard, UpstreamClient } from '../upstream/upstream.client';
@@ -38,10 +39,8 @@ export class Deletion {
     await discard(answer);
     this.audit.write({
       event: 'delete',
-      actor: identity.username,
       target: `${canonical}${target}`,
-      address: context.address,
-      request: context.id,
+      ...whoAsks(context),
     });
     response.writeHead(202, { 'Content-Length': 0 }).end();
   }

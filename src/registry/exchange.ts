@@ -8,6 +8,7 @@ import {
   type Identity,
   type RequestContext,
 } from '../edge/request-context';
+import type { Hold, MemoryBudget } from './memory-budget';
 
 /** A request that got past the guards: who asks, and what, narrowed to the controller's noun. */
 export interface Admitted<N extends Asked['noun']> {
@@ -24,6 +25,8 @@ export function admitted<N extends Asked['noun']>(request: IncomingMessage, noun
 /** Aborts when the client leaves before its answer is whole: nobody waits for the upstream then. */
 export function untilClientLeaves(response: ServerResponse): AbortSignal {
   const controller = new AbortController();
+  // It may have left while the guards were still asking: that event does not come again.
+  if (response.closed) controller.abort();
   response.once('close', () => {
     if (!response.writableFinished) controller.abort();
   });
@@ -37,4 +40,14 @@ export function sourceOf(name: NamedRepository, identity: Identity) {
     repository: name.repository,
     as: identity.upstreamAs(name.canonical),
   };
+}
+
+/** What a room that fetches for a client must know of it: when it leaves, and how much may be held for it. */
+export interface Client {
+  readonly signal: AbortSignal;
+  readonly hold: Hold;
+}
+
+export function clientOf(response: ServerResponse, budget: MemoryBudget): Client {
+  return { signal: untilClientLeaves(response), hold: budget.for(response) };
 }

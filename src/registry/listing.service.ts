@@ -6,6 +6,7 @@ import { OciError, type OciErrorCode } from '../oci/oci-error';
 import { EgressPolicy } from '../upstream/egress-policy';
 import { readBody, UpstreamClient, type Principal } from '../upstream/upstream.client';
 import { refusalOf } from '../upstream/upstream-refusal';
+import type { Hold } from './memory-budget';
 
 /** A listing of the upstream's, one page of it. */
 export interface Listing {
@@ -25,11 +26,14 @@ export interface ListingRequest {
   readonly notFound: OciErrorCode;
   readonly accept?: string;
   readonly signal: AbortSignal;
+  readonly hold: Hold;
 }
 
 /** 100,000 tags of 128 characters. */
 const MAX_LISTING = 16 * 1024 * 1024;
-const LINK = /^\s*<([^<>\s]{1,4096})>\s*;\s*rel\s*=\s*"?next"?/i;
+const MAX_LINK = 16 * 1024;
+const LINK = /<([^<>\s]{1,4096})>([^<>]*)/g;
+const NEXT = /;\s*rel\s*=\s*"?next\b/i;
 
 /** Listings of the upstream: tags, repositories, referrers. Their `Link` is read, checked, and never passed on as it is. */
 @Injectable()
@@ -49,6 +53,7 @@ export class ListingService {
     notFound,
     accept,
     signal,
+    hold,
   }: ListingRequest): Promise<Listing> {
     const text = new URLSearchParams(query);
     const response = await this.upstream.request({
@@ -61,8 +66,8 @@ export class ListingService {
       signal,
     });
     if (response.status !== 200) throw await refusalOf(response, notFound);
-    const body = await readBody(response, MAX_LISTING);
-    const link = LINK.exec(response.headers.link ?? '')?.[1];
+    const body = await readBody(response, MAX_LISTING, hold);
+    const link = nextIn(response.headers.link ?? '');
     const next =
       link === undefined
         ? undefined
@@ -81,6 +86,14 @@ export function shaped<T>(shape: z.ZodType<T>, document: unknown): T {
 /** The `Link` of our own page: the upstream's query, at our address. Distribution-spec 1.1 § Listing tags. */
 export function linkTo(path: string, next: URLSearchParams): string {
   return `<${path}?${next.toString()}>; rel="next"`;
+}
+
+/** The target of the link that leads to the next page, among several. RFC 8288 § 3. */
+function nextIn(header: string): string | undefined {
+  for (const [, target, params = ''] of header.slice(0, MAX_LINK).matchAll(LINK)) {
+    if (NEXT.test(params)) return target;
+  }
+  return undefined;
 }
 
 function parseJson(body: Buffer): unknown {

@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { randomUUID } from 'node:crypto';
 import { Settings } from '../config/settings';
 import { OciError } from '../oci/oci-error';
 
@@ -12,16 +13,22 @@ export class OpenUploads {
 
   constructor(@Inject(Settings) private readonly settings: Settings) {}
 
-  /** @throws OciError TOOMANYREQUESTS when the account has MAX_UPLOADS open already. */
-  admit(account: string): void {
+  /**
+   * A place for an upload that is about to begin; to be ended when the upload has a name of its own, or came to nothing.
+   * @throws OciError TOOMANYREQUESTS when the account has MAX_UPLOADS open already.
+   */
+  reserve(account: string): string {
     const open = this.#byAccount.get(account);
-    if (!open || open.size < this.settings.maxUploads) return;
-    this.#forgetOld(open);
-    if (open.size < this.settings.maxUploads) return;
-    throw new OciError('TOOMANYREQUESTS', {
-      message: `${account} has ${open.size} uploads open; end or cancel some first`,
-      headers: { 'Retry-After': '60' },
-    });
+    if (open && open.size >= this.settings.maxUploads) this.#forgetOld(open);
+    if (open && open.size >= this.settings.maxUploads) {
+      throw new OciError('TOOMANYREQUESTS', {
+        message: `${account} has ${open.size} uploads open; end or cancel some first`,
+        headers: { 'Retry-After': '60' },
+      });
+    }
+    const place = randomUUID();
+    this.touch(account, place);
+    return place;
   }
 
   /** An upload was begun, or went on: its time begins anew. */

@@ -1,8 +1,9 @@
 import { Controller, Get, Req, Res } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
-import { admitted, sourceOf, untilClientLeaves } from './exchange';
+import { admitted, clientOf, sourceOf } from './exchange';
 import { sendJson } from './json-answer';
+import { MemoryBudget } from './memory-budget';
 import { linkTo, ListingService, shaped } from './listing.service';
 
 const INDEX = 'application/vnd.oci.image.index.v1+json';
@@ -17,7 +18,10 @@ const Referrers = z.looseObject({
  */
 @Controller('internal/referrers')
 export class ReferrersController {
-  constructor(private readonly listings: ListingService) {}
+  constructor(
+    private readonly listings: ListingService,
+    private readonly budget: MemoryBudget,
+  ) {}
 
   @Get()
   async list(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
@@ -32,7 +36,7 @@ export class ReferrersController {
       access: [{ type: 'repository', name: repository, actions: ['pull'] }],
       notFound: 'NAME_UNKNOWN',
       accept: INDEX,
-      signal: untilClientLeaves(response),
+      ...clientOf(response, this.budget),
     });
     if (listing.next)
       response.setHeader('Link', linkTo(`/v2/${name.asked}/referrers/${digest}`, listing.next));

@@ -7,7 +7,9 @@ import { BodyRelay } from './body-relay';
 import { CatalogController } from './catalog.controller';
 import { Deletion } from './deletion';
 import { ListingService } from './listing.service';
+import { ManifestPush } from './manifest-push';
 import { ManifestsController } from './manifests.controller';
+import { MemoryBudget } from './memory-budget';
 import { OpenUploads } from './open-uploads';
 import { ReferrersController } from './referrers.controller';
 import { TagsController } from './tags.controller';
@@ -27,6 +29,15 @@ import { UploadsController } from './uploads.controller';
     ReferrersController,
     CatalogController,
   ],
-  providers: [ListingService, Deletion, UploadSessions, UploadLocation, OpenUploads, BodyRelay],
+  providers: [
+    { provide: MemoryBudget, useFactory: () => new MemoryBudget() },
+    ListingService,
+    ManifestPush,
+    Deletion,
+    UploadSessions,
+    UploadLocation,
+    OpenUploads,
+    BodyRelay,
+  ],
 })
 export class RegistryModule {}

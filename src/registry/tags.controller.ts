@@ -1,8 +1,9 @@
 import { Controller, Get, Req, Res } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
-import { admitted, sourceOf, untilClientLeaves } from './exchange';
+import { admitted, clientOf, sourceOf } from './exchange';
 import { sendJson } from './json-answer';
+import { MemoryBudget } from './memory-budget';
 import { linkTo, ListingService, shaped } from './listing.service';
 
 const Tags = z.object({ tags: z.array(z.string()).nullish() });
@@ -10,7 +11,10 @@ const Tags = z.object({ tags: z.array(z.string()).nullish() });
 /** `/v2/<name>/tags/list`. Distribution-spec 1.1 § Listing tags. */
 @Controller('internal/tags')
 export class TagsController {
-  constructor(private readonly listings: ListingService) {}
+  constructor(
+    private readonly listings: ListingService,
+    private readonly budget: MemoryBudget,
+  ) {}
 
   @Get()
   async list(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
@@ -24,7 +28,7 @@ export class TagsController {
       query,
       access: [{ type: 'repository', name: repository, actions: ['pull'] }],
       notFound: 'NAME_UNKNOWN',
-      signal: untilClientLeaves(response),
+      ...clientOf(response, this.budget),
     });
     const tags = shaped(Tags, listing.document).tags ?? [];
     if (listing.next)

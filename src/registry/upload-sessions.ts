@@ -13,12 +13,14 @@ import { BodyRelay, type BodyTarget } from './body-relay';
 import type { Admitted } from './exchange';
 import { onceMore } from './once-more';
 
+const PUSH = ['pull', 'push'];
+
 /** A body must not begin with an upstream token that ends on the way. Seconds. */
 const TOKEN_LIFE = 60;
 
 /** What came of a request to begin an upload: an upload, or, by a mount, the blob itself. */
 export type Begun =
-  | { readonly uploaded: true }
+  | { readonly uploaded: true; readonly digest: Digest }
   | { readonly uploaded: false; readonly url: URL; readonly uuid: string | undefined };
 
 /** The upstream's side of an upload. */
@@ -42,9 +44,11 @@ export class UploadSessions {
     const from: Access[] = mount
       ? [{ type: 'repository', name: mount.from.repository, actions: ['pull'] }]
       : [];
+    const to = this.#to(name, identity);
     const answer = await onceMore(() =>
       this.upstream.request({
-        ...this.#to(name, identity, from),
+        ...to,
+        access: [...to.access, ...from],
         method: 'POST',
         path: `${path}${query}`,
         body: Buffer.alloc(0),
@@ -52,7 +56,7 @@ export class UploadSessions {
     );
     if (answer.status === 201 && mount) {
       await discard(answer);
-      return { uploaded: true };
+      return { uploaded: true, digest: mount.digest };
     }
     if (answer.status !== 202) throw await refusalOf(answer, 'NAME_UNKNOWN');
     await discard(answer);
@@ -74,18 +78,14 @@ export class UploadSessions {
     target: Pick<BodyTarget, 'method' | 'to'>,
   ): Promise<UpstreamResponse> {
     const { registry, as, access } = this.#to(name, identity);
-    const authorization = await this.tokens.authorizationFor(registry, as, access, {
-      minimumLife: TOKEN_LIFE,
-    });
+    const authorization = await this.tokens
+      .authorizationFor(registry, as, access, { minimumLife: TOKEN_LIFE })
+      .catch(laterIfBusy);
     const answer = await this.relay.send(request, response, { ...target, authorization });
-    const again = {
-      message: 'the upstream registry cannot take the upload now; send it again',
-      headers: { 'Retry-After': '5' },
-    };
     if (answer.status === 401) this.tokens.renounce(registry, as, access, authorization);
     if (answer.status === 401 || answer.status === 429 || answer.status === 503) {
       await discard(answer);
-      throw new OciError('UNAVAILABLE', again);
+      throw sendAgain();
     }
     if (answer.status === 403) {
       await discard(answer);
@@ -103,8 +103,10 @@ export class UploadSessions {
     identity: Identity,
     at: URL,
   ): Promise<UpstreamResponse> {
+    // Whoever may push may give up a push; distribution asks for the right to delete there.
+    const actions = method === 'DELETE' ? [...PUSH, 'delete'] : PUSH;
     return this.upstream.request({
-      ...this.#to(name, identity),
+      ...this.#to(name, identity, actions),
       method,
       path: `${at.pathname}${at.search}`,
     });
@@ -124,15 +126,20 @@ export class UploadSessions {
     return this.egress.ownAddress(registry, base, location);
   }
 
-  #to(
-    { registry, repository, canonical }: NamedRepository,
-    identity: Identity,
-    more: Access[] = [],
-  ) {
-    const access: Access[] = [
-      { type: 'repository', name: repository, actions: ['pull', 'push'] },
-      ...more,
-    ];
+  #to({ registry, repository, canonical }: NamedRepository, identity: Identity, actions = PUSH) {
+    const access: Access[] = [{ type: 'repository', name: repository, actions }];
     return { registry, as: identity.upstreamAs(canonical), access };
   }
+}
+
+/** docker ends a push on 429, and sends the layer again on 503. */
+function laterIfBusy(error: unknown): never {
+  throw error instanceof OciError && error.code === 'TOOMANYREQUESTS' ? sendAgain() : error;
+}
+
+function sendAgain(): OciError {
+  return new OciError('UNAVAILABLE', {
+    message: 'the upstream registry cannot take the upload now; send it again',
+    headers: { 'Retry-After': '5' },
+  });
 }

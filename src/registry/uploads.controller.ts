@@ -1,5 +1,6 @@
 import { Controller, Delete, Get, Patch, Post, Put, Req, Res } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { whoAsks } from '../edge/request-context';
 import { Audit } from '../journal/audit';
 import type { Digest } from '../oci/digest';
 import { OciError } from '../oci/oci-error';
@@ -31,13 +32,16 @@ export class UploadsController {
     const exchange = admitted(request, 'uploads');
     const { context, identity, asked } = exchange;
     const { name, digest, mount } = asked;
-    this.open.admit(identity.username ?? '');
+    const account = identity.username ?? '';
+    const place = this.open.reserve(account);
     // Whoever may not read the source, or asks for another registry's, uploads the blob like anybody else.
     const mountable =
       mount && mount.from.registry === name.registry && identity.may(mount.from.canonical, 'pull');
-    const begun = await this.sessions.begin(name, identity, mountable ? mount : undefined);
+    const begun = await this.sessions
+      .begin(name, identity, mountable ? mount : undefined)
+      .finally(() => this.open.end(account, place));
     if (begun.uploaded) {
-      this.#created(response, name.asked, mount?.digest);
+      this.#created(exchange, response, begun.digest);
       return;
     }
     if (digest === undefined) {
@@ -123,8 +127,6 @@ export class UploadsController {
     at: URL,
     digest: Digest,
   ): Promise<void> {
-    const { context, identity, asked } = exchange;
-    const { name } = asked;
     const answer = await this.sessions.send(exchange, request, response, {
       method: 'PUT',
       to: withDigest(at, digest),
@@ -132,20 +134,14 @@ export class UploadsController {
     if (answer.status !== 201 && answer.status !== 204)
       throw await refusalOf(answer, 'BLOB_UPLOAD_UNKNOWN');
     await discard(answer);
-    const target = `${name.canonical}@${digest}`;
-    this.audit.write({
-      event: 'push',
-      actor: identity.username,
-      target,
-      address: context.address,
-      request: context.id,
-    });
-    this.#created(response, name.asked, digest);
+    this.#created(exchange, response, digest);
   }
 
-  #created(response: ServerResponse, asked: string, digest: Digest | undefined): void {
+  #created({ context, asked }: Pushing, response: ServerResponse, digest: Digest): void {
+    const { name } = asked;
+    this.audit.write({ ...whoAsks(context), event: 'push', target: `${name.canonical}@${digest}` });
     const headers = {
-      Location: `/v2/${asked}/blobs/${digest}`,
+      Location: `/v2/${name.asked}/blobs/${digest}`,
       'Docker-Content-Digest': digest,
       'Content-Length': 0,
     };

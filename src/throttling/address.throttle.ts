@@ -2,7 +2,6 @@
 import { Injectable } from '@nestjs/common';
 import type { RequestContext } from '../edge/request-context';
 import { BucketThrottle } from './bucket.throttle';
-import { addressKey } from './client-key';
 
 /**
  * Every request is charged, good credentials or not: they are not verified yet. One that shows credentials waits for its
@@ -14,9 +13,10 @@ export class AddressThrottle extends BucketThrottle {
   protected readonly throttle = 'address';
   protected readonly share = 1;
 
-  protected clientOf(context: RequestContext): string | undefined {
-    const { noun } = context.asked;
-    return noun === 'health' || noun === 'upload' ? undefined : addressKey(context);
+  protected clientOf({ asked, client, credentials }: RequestContext): string | undefined {
+    if (asked.noun === 'health') return undefined;
+    // Whoever goes on with an upload shows who it is; without that, it is a stranger's knock like any other.
+    return asked.noun === 'upload' && credentials.scheme !== 'none' ? undefined : client;
   }
 
   protected mayWait({ asked, credentials }: RequestContext): boolean {

@@ -12,7 +12,7 @@ import {
 } from '@nestjs/throttler';
 import type { RequestContext } from '../edge/request-context';
 import { OciError } from '../oci/oci-error';
-import { parsedContextOf } from './client-key';
+import { parsedContextOf } from './parsed-context';
 import { TokenQueue, type Bucket } from './token-queue';
 
 @Injectable()

@@ -12,7 +12,7 @@ import {
 } from '@nestjs/throttler';
 import type { RequestContext } from '../edge/request-context';
 import { OciError } from '../oci/oci-error';
-import { addressKey, parsedContextOf } from './client-key';
+import { parsedContextOf } from './parsed-context';
 import type { Bucket } from './token-queue';
 import type { TokenBuckets } from './token-bucket.storage';
 
@@ -64,11 +64,10 @@ export class LoginThrottle extends ThrottlerGuard {
 
 /** The buckets that a login draws on; none when the request is no login. */
 function bucketsOf(context: RequestContext): Bucket[] {
-  const { asked, credentials } = context;
+  const { asked, client, credentials } = context;
   // Nobody looks at a stranger's credentials there, so that there is nothing to guess.
   if (asked.noun === 'status') return [];
-  const address = addressKey(context);
-  const wide = { ...PER_ADDRESS, key: address };
+  const wide = { ...PER_ADDRESS, key: client };
   const grant = asked.noun === 'token' ? asked.request.grant : undefined;
   const username =
     grant?.kind === 'password'
@@ -76,14 +75,14 @@ function bucketsOf(context: RequestContext): Bucket[] {
       : credentials.scheme === 'basic'
         ? credentials.username
         : undefined;
-  if (username !== undefined) return [{ ...PER_LOGIN, key: loginKey(address, username) }, wide];
+  if (username !== undefined) return [{ ...PER_LOGIN, key: loginKey(client, username) }, wide];
   // A posted form may still be unread here; whoever posts one logs in.
   return asked.noun === 'token' && asked.request.method === 'POST' ? [wide] : [];
 }
 
 /** Hashed, since a client chooses the name and its length. */
-function loginKey(address: string, username: string): string {
-  return createHash('sha256').update(`${address}\0${username.toLowerCase()}`).digest('base64url');
+function loginKey(client: string, username: string): string {
+  return createHash('sha256').update(`${client}\0${username.toLowerCase()}`).digest('base64url');
 }
 
 /**

@@ -4,7 +4,7 @@ import type { CanActivate, ExecutionContext } from '@nestjs/common';
 import type { Settings } from '../config/settings';
 import type { RequestContext } from '../edge/request-context';
 import { OciError } from '../oci/oci-error';
-import { addressKey, parsedContextOf } from './client-key';
+import { parsedContextOf } from './parsed-context';
 import { WaitingRoom } from './waiting-room';
 
 /** Seconds; docker sends a layer again five seconds after a 503. */
@@ -35,8 +35,12 @@ export class TransferSlots implements CanActivate {
       if (transfer === 'upload') throw refusal('UNAVAILABLE');
       if ((await this.room.join(key, response)) !== 'turn') throw refusal('TOOMANYREQUESTS');
     }
-    if (response.closed) this.#release(key);
-    else response.once('close', () => this.#release(key));
+    if (response.closed) {
+      this.#release(key);
+      // The client left while it waited; nothing may be begun for it any more.
+      throw refusal('UNAVAILABLE');
+    }
+    response.once('close', () => this.#release(key));
     return true;
   }
 
@@ -58,7 +62,7 @@ export class TransferSlots implements CanActivate {
 
 function clientOf(context: RequestContext): string {
   const username = context.identity?.username;
-  return username === undefined ? `address:${addressKey(context)}` : `account:${username}`;
+  return username === undefined ? `address:${context.client}` : `account:${username}`;
 }
 
 function transferOf(

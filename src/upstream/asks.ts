@@ -1,4 +1,7 @@
-/** What a registry asks of the gate, and the question that this makes to its token endpoint. CNCF distribution, docs/spec/auth/token. */
+/**
+ * What a registry asks of the gate, and the question that this makes to its token endpoint. CNCF distribution,
+ * docs/spec/auth/token.
+ */
 import { type Access, formatScope } from '../oci/access';
 import { parseChallenges } from '../oci/challenge';
 
@@ -12,7 +15,10 @@ export interface AsksBearer {
   readonly service: string | undefined;
 }
 
-/** What a WWW-Authenticate asks, or undefined when it is nothing known. Bearer is preferred: it shows the credentials to the token endpoint alone. */
+/**
+ * What a WWW-Authenticate asks, or undefined when it is nothing known. Bearer is preferred: it shows the credentials to
+ * the token endpoint alone.
+ */
 export function asksOf(challenge: string | undefined): Asks | undefined {
   const challenges = parseChallenges(challenge ?? '');
   const bearer = challenges.find(

@@ -4,8 +4,8 @@ import type { Duplex } from 'node:stream';
 import type { Dialer } from './dialer';
 
 /**
- * Gives each request a connection of its own to one origin, opened by the {@link Dialer}. A kept connection may be closed
- * by the upstream just as a body starts, and a body cannot be sent twice.
+ * Gives each request a connection of its own to one origin, opened by the {@link Dialer}. A kept connection may be
+ * closed by the upstream just as a body starts, and a body cannot be sent twice.
  */
 export class BodyAgent extends http.Agent {
   /** Read by http.request, which refuses an agent for another protocol than its own. */

@@ -1,6 +1,6 @@
 /**
- * Opens connections to upstreams: the one place where the gate connects outwards, so that the outgoing proxy, the check of
- * addresses and the time limit hold for every request, whichever HTTP client makes it.
+ * Opens connections to upstreams: the one place where the gate connects outwards, so that the outgoing proxy, the check
+ * of addresses and the time limit hold for every request, whichever HTTP client makes it.
  */
 import { Inject, Injectable } from '@nestjs/common';
 import { once } from 'node:events';
@@ -11,10 +11,12 @@ import { Settings } from '../config/settings';
 import { bareHost } from './address-reach';
 import { EgressPolicy, ForbiddenAddressError, type Trust } from './egress-policy';
 import { proxyAuthorization, proxyFor } from './outgoing-proxy';
+import { tlsFailure } from './tls-failure';
 
 /** Why a connection could not be opened. */
 type DialFault = 'unreachable' | 'timeout' | 'tls' | 'proxy' | 'forbidden';
 
+/** The message completes a sentence that begins with the host: `reg.example cannot be reached`. It names no address. */
 export class DialError extends Error {
   constructor(
     readonly fault: DialFault,
@@ -61,7 +63,7 @@ export class Dialer {
     } catch (error) {
       attempt.socket?.destroy();
       if (limit.signal.aborted)
-        throw new DialError('timeout', 'no connection within the connect timeout', error);
+        throw new DialError('timeout', 'did not take the connection in time', error);
       throw error;
     } finally {
       clearTimeout(timer);
@@ -76,18 +78,20 @@ export class Dialer {
     await this.#reachProxy(proxy, attempt);
     if (origin.protocol === 'http:') return socketOf(attempt);
     await tunnel(origin, proxy, attempt);
-    return secure(origin, attempt, 'tls');
+    return secureOrigin(origin, attempt);
   }
 
   async #direct(origin: URL, trust: Trust, attempt: Attempt): Promise<net.Socket> {
     this.#checkLiteral(origin, trust);
     const tcp = await connect(origin, attempt, this.policy.lookup(trust)).catch(
       (error: unknown) => {
-        throw connectFault(error, 'unreachable');
+        throw error instanceof ForbiddenAddressError
+          ? forbidden(error)
+          : new DialError('unreachable', 'cannot be reached', error);
       },
     );
     const address = tcp.remoteAddress;
-    const socket = origin.protocol === 'https:' ? await secure(origin, attempt, 'tls') : tcp;
+    const socket = origin.protocol === 'https:' ? await secureOrigin(origin, attempt) : tcp;
     if (trust === 'own' && address !== undefined) this.policy.observe(origin.hostname, address);
     return socket;
   }
@@ -96,14 +100,17 @@ export class Dialer {
   #checkLiteral(origin: URL, trust: Trust): void {
     const host = bareHost(origin.hostname);
     if (net.isIP(host) !== 0 && !this.policy.admits(trust, host))
-      throw connectFault(new ForbiddenAddressError(host), 'forbidden');
+      throw forbidden(new ForbiddenAddressError(host));
   }
 
   async #reachProxy(proxy: URL, attempt: Attempt): Promise<void> {
     await connect(proxy, attempt).catch((error: unknown) => {
-      throw new DialError('proxy', 'the outgoing proxy cannot be reached', error);
+      throw behindProxy('cannot be reached', error);
     });
-    if (proxy.protocol === 'https:') await secure(proxy, attempt, 'proxy');
+    if (proxy.protocol !== 'https:') return;
+    await secure(proxy, attempt).catch((error: unknown) => {
+      throw behindProxy(tlsFailure(error).message, error);
+    });
   }
 }
 
@@ -146,20 +153,15 @@ async function tunnel(origin: URL, proxy: URL, attempt: Attempt): Promise<void> 
     [http.IncomingMessage, net.Socket, Buffer]
   >;
   const [{ statusCode = 0 }, socket, head] = await answered.catch((error: unknown) => {
-    throw new DialError('proxy', 'the outgoing proxy ended the connection', error);
+    throw behindProxy('ended the connection', error);
   });
-  if (statusCode === 407)
-    throw new DialError(
-      'proxy',
-      'the outgoing proxy does not accept the credentials in its URL (407)',
-    );
-  if (statusCode < 200 || statusCode > 299)
-    throw new DialError('proxy', `the outgoing proxy refused a tunnel (${statusCode})`);
+  if (statusCode === 407) throw behindProxy('does not accept the credentials in its URL (407)');
+  if (statusCode < 200 || statusCode > 299) throw behindProxy(`refused a tunnel (${statusCode})`);
   if (head.length > 0) socket.unshift(head);
 }
 
 /** TLS over the attempt's socket, the certificate verified against the host's name. */
-async function secure(to: URL, attempt: Attempt, fault: 'tls' | 'proxy'): Promise<net.Socket> {
+async function secure(to: URL, attempt: Attempt): Promise<net.Socket> {
   const host = bareHost(to.hostname);
   const socket = tls.connect({
     socket: socketOf(attempt),
@@ -169,16 +171,15 @@ async function secure(to: URL, attempt: Attempt, fault: 'tls' | 'proxy'): Promis
     ALPNProtocols: ['http/1.1'],
   });
   hold(attempt, socket);
-  await once(socket, 'secureConnect', { signal: attempt.signal }).catch((error: unknown) => {
-    // A peer that goes away in the middle of the handshake is away, not mistrusted.
-    const gone = (error as NodeJS.ErrnoException).code === 'ECONNRESET';
-    throw new DialError(
-      gone && fault === 'tls' ? 'unreachable' : fault,
-      'no TLS connection could be made',
-      error,
-    );
-  });
+  await once(socket, 'secureConnect', { signal: attempt.signal });
   return socket;
+}
+
+async function secureOrigin(origin: URL, attempt: Attempt): Promise<net.Socket> {
+  return secure(origin, attempt).catch((error: unknown) => {
+    const { kind, message } = tlsFailure(error);
+    throw new DialError(kind === 'gone' ? 'unreachable' : 'tls', message, error);
+  });
 }
 
 /** Errors after the failure has been told have nobody left to tell. */
@@ -192,10 +193,12 @@ function socketOf({ socket }: Attempt): net.Socket {
   return socket;
 }
 
-function connectFault(error: unknown, fault: DialFault): DialError {
-  if (error instanceof ForbiddenAddressError)
-    return new DialError('forbidden', error.message, error);
-  return new DialError(fault, 'no connection could be made', error);
+function forbidden(error: ForbiddenAddressError): DialError {
+  return new DialError('forbidden', 'named an address that it may not send the gate to', error);
+}
+
+function behindProxy(what: string, cause?: unknown): DialError {
+  return new DialError('proxy', `cannot be reached: the outgoing proxy ${what}`, cause);
 }
 
 function portOf(url: URL): number {

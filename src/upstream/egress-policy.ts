@@ -1,6 +1,6 @@
 /**
- * Where a request may go, and with whose blessing: one policy for token endpoints, redirects, upload addresses and links.
- * A registry is configured by the operator; whatever its answers name is not.
+ * Where a request may go, and with whose blessing: one policy for token endpoints, redirects, upload addresses and
+ * links. A registry is configured by the operator; whatever its answers name is not.
  */
 import { Injectable } from '@nestjs/common';
 import dns from 'node:dns';
@@ -90,8 +90,8 @@ export class EgressPolicy {
   }
 
   /**
-   * Notes where an own host was found, once the connection (with TLS, if it has it) stands: who merely answers a look-up
-   * with a private address gains nothing.
+   * Notes where an own host was found, once the connection (with TLS, if it has it) stands: who merely answers a
+   * look-up with a private address gains nothing.
    */
   observe(hostname: string, address: string): void {
     const found = classOfAddress(address);
@@ -104,8 +104,8 @@ export class EgressPolicy {
   }
 
   /**
-   * A look-up for net.connect that leaves out what may not be connected to, and fails when nothing remains. Checking here
-   * and not before leaves no time for a name to change its address in between (DNS rebinding).
+   * A look-up for net.connect that leaves out what may not be connected to, and fails when nothing remains. Checking
+   * here and not before leaves no time for a name to change its address in between (DNS rebinding).
    */
   lookup(trust: Trust): LookupFunction {
     return (hostname, options, callback) => {

@@ -1,14 +1,15 @@
 /**
- * Which proxy an outgoing request takes. Written here once, because Node's agents and undici's read NO_PROXY differently,
- * and a name that one of them took for an exception would be a direct connection that the operator forbade.
+ * Which proxy an outgoing request takes. Written here once, because Node's agents and undici's read NO_PROXY
+ * differently, and a name that one of them took for an exception would be a direct connection that the operator
+ * forbade.
  */
 import ipaddr from 'ipaddr.js';
 import type { OutgoingProxy } from '../config/settings';
 import { bareHost } from './address-reach';
 
 /**
- * The proxy for a URL, or undefined for a direct connection. HTTPS_PROXY serves https alone and HTTP_PROXY http alone, as
- * for curl and docker. NO_PROXY, separated by commas or spaces: `*`, `host` and `.host` (it and what is under it),
+ * The proxy for a URL, or undefined for a direct connection. HTTPS_PROXY serves https alone and HTTP_PROXY http alone,
+ * as for curl and docker. NO_PROXY, separated by commas or spaces: `*`, `host` and `.host` (it and what is under it),
  * `*.host` (only what is under it), an address, a CIDR range (for literal addresses: names are not looked up), each but
  * the range with an optional `:port`.
  */

@@ -79,6 +79,7 @@ export class Redirects {
     const carried = Object.entries(at.headers).filter(([name]) => home || CARRIED.includes(name));
     return {
       ...at,
+      peer: home ? 'registry' : 'content',
       origin: new URL(to.origin),
       path: `${to.pathname}${to.search}`,
       trust: this.policy.trustOf(registry, to, registry.redirectHosts),

@@ -8,16 +8,18 @@ import { OciError } from '../oci/oci-error';
 import { Dialer } from './dialer';
 import type { Trust } from './egress-policy';
 import { proxyAuthorization } from './outgoing-proxy';
-import { Reachability } from './reachability';
 import { retryAfterSeconds } from './retry-after';
-import { isCutOff, upstreamFailure } from './upstream-failure';
-import { discard, plainHeaders, type UpstreamResponse } from './upstream-response';
+import { faultOf, isCutOff, nameOf, upstreamFailure } from './upstream-failure';
+import { type Peer, UpstreamFaults } from './upstream-faults';
+import { discard, isAsItIs, plainHeaders, type UpstreamResponse } from './upstream-response';
 
 type Method = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
 
 export interface Exchange {
   /** The registry's name, for the log and for errors. */
   readonly registry: string;
+  /** Whom of that registry's the origin is; the registry itself without it. */
+  readonly peer?: Peer;
   readonly origin: URL;
   /** Path and query, byte for byte as they shall be sent. */
   readonly path: string;
@@ -33,8 +35,6 @@ export interface Exchange {
 /** Long enough for a restarting upstream's next worker, too short for a client to notice. */
 const RETRY_PAUSE = 200;
 
-const SILENCE: ReadonlySet<string> = new Set(['UNAVAILABLE', 'UPSTREAM_TIMEOUT']);
-
 /** Visible ASCII: what else there is would be a second header, or a second request. */
 const PATH = /^\/(?:[\x21-\x7e]*)$/;
 
@@ -46,22 +46,26 @@ export class Transport {
     @Inject(Settings) private readonly settings: Settings,
     @Inject(Log) private readonly log: Log,
     private readonly dialer: Dialer,
-    private readonly reachability: Reachability,
+    private readonly faults: UpstreamFaults,
   ) {}
 
   /**
-   * Sends a request and gives the answer. A 5xx and a connection that ends before it answers are tried once more for GET
-   * and HEAD.
-   * @throws OciError TOOMANYREQUESTS with Retry-After on 429; BAD_UPSTREAM on 5xx; UNAVAILABLE, UPSTREAM_TIMEOUT
+   * Sends a request and gives the answer. A 5xx and a connection that ends before it answers are tried once more for
+   * GET and HEAD.
+   * @throws OciError TOOMANYREQUESTS with Retry-After on 429; BAD_UPSTREAM on 5xx, on what is not HTTP, on an encoding
+   *   that was not asked for, and without TLS to trust; UNAVAILABLE, UPSTREAM_TIMEOUT
    */
   async send(exchange: Exchange): Promise<UpstreamResponse> {
+    const { registry, peer = 'registry' } = exchange;
     try {
       const response = await this.#sendTwice(exchange);
-      this.reachability.noteAnswer(exchange.registry);
+      this.faults.noteAnswer(registry, peer);
       return response;
     } catch (error) {
-      const silent = error instanceof OciError && SILENCE.has(error.code);
-      if (silent) this.reachability.noteSilence(exchange.registry);
+      if (!(error instanceof OciError)) throw error;
+      const fault = faultOf(error);
+      if (fault) this.faults.noteFailure(registry, peer, fault, error.message);
+      else this.faults.noteAnswer(registry, peer);
       throw error;
     }
   }
@@ -70,15 +74,12 @@ export class Transport {
     const repeatable = exchange.method === 'GET' || exchange.method === 'HEAD';
     const response = await this.#attempt(exchange).catch((error: unknown) => {
       if (repeatable && isCutOff(error)) return undefined;
-      throw upstreamFailure(error, exchange.registry);
+      throw error;
     });
     if (response && !(repeatable && response.status >= 500)) return judged(response, exchange);
     if (response) await discard(response);
     await pause(RETRY_PAUSE, undefined, { signal: exchange.signal });
-    const second = await this.#attempt(exchange).catch((error: unknown) => {
-      throw upstreamFailure(error, exchange.registry);
-    });
-    return judged(second, exchange);
+    return judged(await this.#attempt(exchange), exchange);
   }
 
   /** Ends all connections at once. */
@@ -92,14 +93,11 @@ export class Transport {
     const { origin, method, body, signal } = exchange;
     const started = performance.now();
     const { path, headers } = this.#addressed(exchange);
-    const answer = await this.#agentFor(exchange).request({
-      origin: origin.origin,
-      path,
-      method,
-      headers,
-      body,
-      signal,
-    });
+    const answer = await this.#agentFor(exchange)
+      .request({ origin: origin.origin, path, method, headers, body, signal })
+      .catch((error: unknown) => {
+        throw upstreamFailure(error, exchange);
+      });
     answer.body.on('error', () => undefined);
     this.log.debug(
       {
@@ -135,9 +133,9 @@ export class Transport {
   }
 
   /**
-   * Connections are shared among requests of one trust alone: one that was made to a host of the operator's own must not
-   * serve a registry that may not send the gate there. Requests that may not be repeated get connections of their own:
-   * a kept one may be closed by the upstream just then, and nobody could tell whether the request was heard.
+   * Connections are shared among requests of one trust alone: one that was made to a host of the operator's own must
+   * not serve a registry that may not send the gate there. Requests that may not be repeated get connections of their
+   * own: a kept one may be closed by the upstream just then, and nobody could tell whether the request was heard.
    */
   #agentFor({ trust, method }: Exchange): Agent {
     const reused = method === 'GET' || method === 'HEAD';
@@ -161,25 +159,29 @@ export class Transport {
   }
 }
 
-async function judged(
-  response: UpstreamResponse,
-  { registry, origin }: Exchange,
-): Promise<UpstreamResponse> {
-  const { status, headers } = response;
-  if (status < 500 && status !== 429 && status !== 407) return response;
-  await discard(response);
-  if (status === 429) throw tooManyRequests(registry, headers['retry-after']);
-  if (status === 407 && origin.protocol === 'http:') {
-    throw new OciError('UNAVAILABLE', {
-      message: `${registry} cannot be reached: the outgoing proxy does not accept the credentials in its URL (407)`,
+async function judged(response: UpstreamResponse, exchange: Exchange): Promise<UpstreamResponse> {
+  const { status, headers, body } = response;
+  const who = nameOf(exchange);
+  if (status < 500 && status !== 429 && status !== 407) {
+    if (isAsItIs(response)) return response;
+    body.destroy();
+    throw new OciError('BAD_UPSTREAM', {
+      message: `${who} sent its answer compressed or encoded, though the gate asked for it as it is`,
     });
   }
-  throw new OciError('BAD_UPSTREAM', { message: `${registry} answered with an error (${status})` });
+  await discard(response);
+  if (status === 429) throw tooManyRequests(who, headers['retry-after']);
+  if (status === 407 && exchange.origin.protocol === 'http:') {
+    throw new OciError('UNAVAILABLE', {
+      message: `${who} cannot be reached: the outgoing proxy does not accept the credentials in its URL (407)`,
+    });
+  }
+  throw new OciError('BAD_UPSTREAM', { message: `${who} answered with an error (${status})` });
 }
 
-function tooManyRequests(registry: string, retryAfter: string | undefined): OciError {
+function tooManyRequests(who: string, retryAfter: string | undefined): OciError {
   return new OciError('TOOMANYREQUESTS', {
-    message: `${registry} asks the gate to wait before it sends more requests`,
+    message: `${who} asks the gate to wait before it sends more requests`,
     headers: { 'Retry-After': String(retryAfterSeconds(retryAfter)) },
   });
 }

@@ -1,64 +1,87 @@
 /** What a client is told when an upstream cannot be reached or used. It names the registry, never an address within. */
 import { errors } from 'undici';
-import { OciError } from '../oci/oci-error';
+import { OciError, type OciErrorCode } from '../oci/oci-error';
 import { DialError } from './dialer';
+import type { Peer } from './upstream-faults';
 
-/** Codes of a connection that ended before it answered: the upstream's end, or a kept socket that it had just closed. */
-const CUT_OFF = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
+/**
+ * Codes of a connection that ended before it answered: the upstream's end, or a kept socket that it had just closed.
+ */
+const CUT_OFF: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
+
+/** undici's words, under the code of an ended connection, for one that it ended itself: 100 or 101 for an answer. */
+const NOT_AN_ANSWER: ReadonlySet<string> = new Set(['bad response', 'bad upgrade']);
+
+/** Whose failure it is, and whether anybody still waits for the answer. */
+export interface Asked {
+  readonly registry: string;
+  readonly peer?: Peer;
+  readonly signal?: AbortSignal;
+}
+
+/** How a message names whom the gate asked. */
+export function nameOf({ registry, peer = 'registry' }: Asked): string {
+  switch (peer) {
+    case 'registry':
+      return registry;
+    case 'tokens':
+      return `the token endpoint of ${registry}`;
+    case 'content':
+      return `the content host of ${registry}`;
+    default:
+      return peer satisfies never;
+  }
+}
 
 /** True when the same request may fare better on a new connection. */
-export function isCutOff(error: unknown): boolean {
-  return !(error instanceof DialError) && CUT_OFF.has(codeOf(error));
+export function isCutOff(failure: unknown): boolean {
+  return failure instanceof OciError && cutOff(failure.cause);
 }
 
-/** The OciError for a failed request; what is no failure of the upstream (a caller's abort, a fault of ours) stays as it is. */
-export function upstreamFailure(error: unknown, registry: string): unknown {
-  if (error instanceof DialError) return dialFailure(error, registry);
-  if (error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError) {
-    return new OciError('UPSTREAM_TIMEOUT', {
-      message: `${registry} did not answer in time`,
-      cause: error,
-    });
-  }
-  if (isCutOff(error) || error instanceof errors.ConnectTimeoutError)
-    return unavailable(registry, 'closed the connection', error);
-  if (error instanceof errors.HeadersOverflowError || error instanceof errors.HTTPParserError) {
-    return new OciError('BAD_UPSTREAM', {
-      message: `${registry} gave an answer that is not HTTP`,
-      cause: error,
-    });
-  }
-  return error;
+/**
+ * The OciError for what the sending of a request ended with. Only two things stay as they are: the caller's own abort,
+ * and a request of ours that was refused before a byte of it was sent. All else is the upstream's doing, whatever
+ * undici makes of it: to some malformed answers it fails with an AssertionError.
+ */
+export function upstreamFailure(error: unknown, asked: Asked): unknown {
+  if (asked.signal?.aborted || error instanceof errors.InvalidArgumentError) return error;
+  const failure = (code: OciErrorCode, what: string) =>
+    new OciError(code, { message: `${nameOf(asked)} ${what}`, cause: error });
+  if (error instanceof DialError) return dialFailure(error, asked);
+  if (error instanceof errors.HeadersTimeoutError)
+    return failure('UPSTREAM_TIMEOUT', 'did not answer in time');
+  if (cutOff(error)) return failure('UNAVAILABLE', 'closed the connection');
+  if (error instanceof errors.ClientDestroyedError)
+    return new OciError('UNAVAILABLE', { message: 'the gate is stopping', cause: error });
+  return failure('BAD_UPSTREAM', 'gave an answer that is not HTTP');
 }
 
-function dialFailure(error: DialError, registry: string): OciError {
+function dialFailure(error: DialError, asked: Asked): OciError {
+  const failure = (code: OciErrorCode, who = nameOf(asked)) =>
+    new OciError(code, { message: `${who} ${error.message}`, cause: error });
   switch (error.fault) {
     case 'unreachable':
-      return unavailable(registry, 'cannot be reached', error);
     case 'timeout':
-      return unavailable(registry, 'did not take the connection in time', error);
     case 'proxy':
-      return unavailable(registry, `cannot be reached: ${error.message}`, error);
+      return failure('UNAVAILABLE');
     case 'tls':
-      return new OciError('BAD_UPSTREAM', {
-        message: `${registry} has no TLS certificate that can be trusted`,
-        cause: error,
-      });
+      return failure('BAD_UPSTREAM');
     case 'forbidden':
-      return new OciError('BAD_UPSTREAM', {
-        message: `${registry} named an address that it may not send the gate to`,
-        cause: error,
-      });
+      return failure('BAD_UPSTREAM', asked.registry);
     default:
       return error.fault satisfies never;
   }
 }
 
-function unavailable(registry: string, what: string, cause: unknown): OciError {
-  return new OciError('UNAVAILABLE', { message: `${registry} ${what}`, cause });
+/** What an operator has to be told of, as far as the failure tells: see UpstreamFaults. */
+export function faultOf({ code, cause }: OciError): 'silent' | 'untrusted' | undefined {
+  if (cause instanceof errors.ClientDestroyedError) return undefined;
+  if (code === 'UNAVAILABLE' || code === 'UPSTREAM_TIMEOUT') return 'silent';
+  return cause instanceof DialError && cause.fault === 'tls' ? 'untrusted' : undefined;
 }
 
-function codeOf(error: unknown): string {
-  const code = (error as { code?: unknown } | null | undefined)?.code;
-  return typeof code === 'string' ? code : '';
+function cutOff(error: unknown): boolean {
+  if (error instanceof DialError) return false;
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  return CUT_OFF.has(String(code)) && !NOT_AN_ANSWER.has(String(message));
 }

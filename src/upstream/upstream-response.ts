@@ -26,13 +26,30 @@ export function plainHeaders(headers: IncomingHttpHeaders): Record<string, strin
 }
 
 /**
+ * True when the body is the content itself, as the gate asks for it: digests, lengths and ranges are those of the
+ * content, and unpacking what an upstream packed would be a door for bombs. RFC 9110 § 8.4, RFC 9112 § 6.1.
+ */
+export function isAsItIs({ headers }: Pick<UpstreamResponse, 'headers'>): boolean {
+  return (
+    only('identity', headers['content-encoding']) && only('chunked', headers['transfer-encoding'])
+  );
+}
+
+function only(coding: string, list = ''): boolean {
+  return list.split(',').every((entry) => ['', coding].includes(entry.trim().toLowerCase()));
+}
+
+/**
  * The whole body, for small documents: manifests, lists, tokens.
  * @param limit bytes. A longer one, announced or not, is refused and its socket destroyed.
- * @throws OciError BAD_UPSTREAM
+ * @param hold awaited with the length of each chunk before it is kept, so that the caller can bound what all requests
+ *   together hold in memory. What it throws is thrown on as it is, and the body destroyed.
+ * @throws OciError BAD_UPSTREAM when the body is too long or breaks off.
  */
 export async function readBody(
   { headers, body }: UpstreamResponse,
   limit: number,
+  hold?: (bytes: number) => Promise<void>,
 ): Promise<Buffer> {
   if (Number(headers['content-length'] ?? 0) > limit) {
     body.destroy();
@@ -40,21 +57,27 @@ export async function readBody(
   }
   const chunks: Buffer[] = [];
   let length = 0;
+  // Leaving the loop destroys the body.
+  for await (const chunk of unbroken(body)) {
+    length += chunk.length;
+    if (length > limit) throw tooLong(limit);
+    await hold?.(chunk.length);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, length);
+}
+
+/** The body's chunks; where the upstream breaks them off, that is said. */
+async function* unbroken(body: Readable): AsyncGenerator<Buffer> {
   try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      length += chunk.length;
-      // Leaving the loop destroys the body.
-      if (length > limit) throw tooLong(limit);
-      chunks.push(chunk);
-    }
+    yield* body as AsyncIterable<Buffer>;
   } catch (error) {
-    if (error instanceof OciError || isAbort(error)) throw error;
+    if (isAbort(error)) throw error;
     throw new OciError('BAD_UPSTREAM', {
       message: 'the upstream registry broke its answer off',
       cause: error,
     });
   }
-  return Buffer.concat(chunks, length);
 }
 
 function tooLong(limit: number): OciError {
@@ -68,12 +91,17 @@ function isAbort(error: unknown): boolean {
   return (error as { name?: unknown } | null | undefined)?.name === 'AbortError';
 }
 
-/** Reading on costs less than a new connection only while the rest is short. */
+/** Reading on costs less than a new connection only while the rest is short, and soon there. */
 const WORTH_READING = 64 * 1024;
+const WORTH_WAITING = 1_000;
 
-/** Gives the body up: a short one is read away so that its connection can be used again, else the socket is destroyed. */
+/**
+ * Gives the body up: one that is short and soon there is read away so that its connection can be used again, else the
+ * socket is destroyed. It takes a second at most, however slowly the upstream sends, and never throws.
+ */
 export async function discard({ body }: UpstreamResponse): Promise<void> {
   let length = 0;
+  const timer = setTimeout(() => body.destroy(), WORTH_WAITING);
   try {
     for await (const chunk of body as AsyncIterable<Buffer>) {
       length += chunk.length;
@@ -81,5 +109,7 @@ export async function discard({ body }: UpstreamResponse): Promise<void> {
     }
   } catch {
     // Broken off or not, nobody wanted it.
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The gate's own logins at upstreams. What each registry asks for is learnt from its challenges; a token is shared by all
- * requests of the same registry, principal and scope, asked for once however many wait, and renewed before it ends.
+ * The gate's own logins at upstreams. What each registry asks for is learnt from its challenges; a token is shared by
+ * all requests of the same registry, principal and scope, asked for once however many wait, and renewed before it ends.
  * CNCF distribution, docs/spec/auth/token.
  */
 import { Inject, Injectable } from '@nestjs/common';
@@ -13,6 +13,7 @@ import { type Asks, type AsksBearer, asksOf, keyOf, queryOf } from './asks';
 import { EgressPolicy } from './egress-policy';
 import { type IssuedToken, parseTokenAnswer } from './token-answer';
 import { Transport } from './transport';
+import { UpstreamFaults } from './upstream-faults';
 import { discard, readBody, type UpstreamResponse } from './upstream-response';
 
 /** Whose credentials go upstream: nobody's, or those that the operator configured for the registry. */
@@ -39,12 +40,13 @@ const MARGIN = 10;
 
 @Injectable()
 export class UpstreamTokens {
-  /** By the registry itself, so that one whose settings were reloaded starts anew, and an old one's secrets go with it. */
+  /** By the registry itself: one whose settings were reloaded starts anew, and an old one's secrets go with it. */
   readonly #relations = new WeakMap<Registry, Record<Principal, Relation>>();
 
   constructor(
     private readonly transport: Transport,
     private readonly policy: EgressPolicy,
+    private readonly faults: UpstreamFaults,
     @Inject(Log) private readonly log: Log,
   ) {}
 
@@ -107,8 +109,18 @@ export class UpstreamTokens {
     }
     const authorization = await this.#authorization(registry, as, access, 0);
     if (authorization !== undefined && authorization !== refused) return authorization;
-    if (authorization !== undefined) this.#tellRefusal(registry);
+    this.noteVerdict(registry, authorization, 401);
     throw notAllowed(registry, as, access);
+  }
+
+  /**
+   * Notes what a registry's answer to the gate's own credentials says of them. Tokens do not count: they are shown to
+   * the token endpoint alone. Nor do other refusals: they are about what was asked for.
+   */
+  noteVerdict(registry: Registry, authorization: string | undefined, status: number): void {
+    if (!authorization?.startsWith('Basic ')) return;
+    if (status === 401) this.#tellRefusal(registry);
+    else if (status < 400 || status === 404) this.faults.noteAccepted(registry.name);
   }
 
   /**
@@ -189,6 +201,7 @@ export class UpstreamTokens {
     const started = performance.now();
     const response = await this.transport.send({
       registry: registry.name,
+      peer: 'tokens',
       origin: realm,
       path: `${realm.pathname}${queryOf(realm, asks.service, access)}`,
       trust: this.policy.trustOf(registry, realm, registry.authHosts),
@@ -228,6 +241,7 @@ export class UpstreamTokens {
   ): Promise<IssuedToken> {
     if (response.status === 200) {
       const issued = parseTokenAnswer(await readBody(response, MAX_ANSWER));
+      if (issued && withCredentials) this.faults.noteAccepted(registry.name);
       if (issued) return issued;
       throw new OciError('BAD_UPSTREAM', {
         message: `the token endpoint of ${registry.name} gave no token that can be used`,
@@ -247,6 +261,7 @@ export class UpstreamTokens {
   }
 
   #tellRefusal(registry: Registry): void {
+    this.faults.noteRefused(registry.name);
     this.log.error(
       { upstream: registry.name, username: registry.credentials?.username },
       `the gate's own credentials for ${registry.name} were refused there; set the right ones and start again`,

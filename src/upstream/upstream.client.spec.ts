@@ -3,12 +3,14 @@ import net from 'node:net';
 import { text } from 'node:stream/consumers';
 import {
   answer,
+  type Behaviour,
   challenge,
   corrupt,
   endEarly,
   FaultServer,
   huge,
   json,
+  raw,
   reset,
   resetAfter,
   stall,
@@ -25,6 +27,7 @@ import {
   type UpstreamLimits,
 } from '../../test/support/upstream-fixture';
 import type { Registry } from '../config/registry-table';
+import { OciError } from '../oci/oci-error';
 import { discard, readBody, type UpstreamRequest } from './upstream.client';
 
 const PULL = [{ type: 'repository', name: 'team/app', actions: ['pull'] }];
@@ -59,6 +62,14 @@ async function settled(): Promise<void> {
   for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
+/** Asks for a token of its own server, and has that answered. */
+function challengeThen(token: Behaviour): Behaviour {
+  return (request, response, seen) =>
+    (request.url?.startsWith('/token')
+      ? token
+      : challenge(`Bearer realm="${upstream.url}token",service="s"`))(request, response, seen);
+}
+
 beforeEach(async () => {
   upstream = await FaultServer.start();
   registry = registryAt(upstream.url, { name: 'reg.example', credentials });
@@ -75,7 +86,7 @@ describe('a request', () => {
       answer(206, 'body', {
         'X-Two': ['a', 'b'],
         'set-cookie': 'id=1',
-        'content-encoding': 'x-odd',
+        'content-encoding': 'identity',
       }),
     );
 
@@ -85,7 +96,7 @@ describe('a request', () => {
 
     expect(response).toMatchObject({
       status: 206,
-      headers: { 'x-two': 'a, b', 'content-encoding': 'x-odd' },
+      headers: { 'x-two': 'a, b', 'content-encoding': 'identity' },
     });
     expect(response.headers).not.toHaveProperty('set-cookie');
     expect(await text(response.body)).toBe('body');
@@ -325,10 +336,113 @@ describe('refusals and failures', () => {
     });
   });
 
-  it('is BAD_UPSTREAM when the answer is not HTTP', async () => {
-    upstream.handler = ({ socket }) => void socket.end('SSH-2.0-OpenSSH_9\r\n\r\n');
+  const OK = 'HTTP/1.1 200 OK\r\n';
+  const NO_BODY = 'Content-Length: 0\r\n\r\n';
 
-    await expect(fixture().client.request(get())).rejects.toMatchObject({ code: 'BAD_UPSTREAM' });
+  describe.each<[string, string]>([
+    ['another protocol', 'SSH-2.0-OpenSSH_9\r\n\r\n'],
+    ['the status 000', `HTTP/1.1 000 X\r\n${NO_BODY}`],
+    ['the status 099', `HTTP/1.1 099 X\r\n${NO_BODY}`],
+    ['the status 1000', `HTTP/1.1 1000 X\r\n${NO_BODY}`],
+    ['the status 999', `HTTP/1.1 999 X\r\n${NO_BODY}`],
+    ['100 that was not asked for', `HTTP/1.1 100 Continue\r\n\r\n${OK}${NO_BODY}`],
+    ['101 with an upgrade', 'HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'],
+    ['101 without an upgrade', 'HTTP/1.1 101 X\r\n\r\n'],
+    ['two lengths', `${OK}Content-Length: 1\r\nContent-Length: 2\r\n\r\nab`],
+    ['a list of lengths', `${OK}Content-Length: 2, 2\r\n\r\nab`],
+    ['a length of 23 digits', `${OK}Content-Length: 12345678901234567890123\r\n\r\nab`],
+    ['a length below zero', `${OK}Content-Length: -1\r\n\r\nab`],
+    [
+      'a length, and chunks',
+      `${OK}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n`,
+    ],
+    [
+      'chunks, and a length',
+      `${OK}Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n2\r\nab\r\n0\r\n\r\n`,
+    ],
+    ['packed chunks', `${OK}Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n`],
+    ['a header without a colon', `${OK}Foo Bar\r\n${NO_BODY}`],
+    ['a header with a NUL', `${OK}Foo: a\0b\r\n${NO_BODY}`],
+    ['a folded header', `${OK}Foo: a\r\n b\r\n${NO_BODY}`],
+    ['endless headers', `${OK}Foo: ${'a'.repeat(100_000)}\r\n${NO_BODY}`],
+  ])('an answer that is %s', (_what, bytes) => {
+    it.each(['GET', 'HEAD', 'PUT'] as const)(
+      'is BAD_UPSTREAM for %s, and hinders nobody after it',
+      async (method) => {
+        upstream.handler = raw(bytes);
+        const { client } = fixture();
+
+        const refused = client.request(get({ method }));
+
+        await expect(refused).rejects.toBeInstanceOf(OciError);
+        await expect(refused).rejects.toMatchObject({ code: 'BAD_UPSTREAM', status: 502 });
+        upstream.handler = answer(200);
+        expect(await client.request(get({ method }))).toMatchObject({ status: 200 });
+      },
+    );
+  });
+
+  it('of the upstream name their cause for the log', async () => {
+    upstream.handler = raw(`HTTP/1.1 099 X\r\n${NO_BODY}`);
+
+    await expect(fixture().client.request(get())).rejects.toMatchObject({
+      message: 'reg.example gave an answer that is not HTTP',
+      cause: { code: 'ERR_ASSERTION' },
+    });
+  });
+
+  it.each(['gzip', 'br', 'identity, gzip', 'Zstd', 'aws-chunked'])(
+    'is BAD_UPSTREAM for an answer in %s, which was not asked for, and its connection ended',
+    async (encoding) => {
+      upstream.handler = huge(1e9, { 'content-encoding': encoding });
+
+      await expect(fixture().client.request(get())).rejects.toMatchObject({
+        code: 'BAD_UPSTREAM',
+        message: expect.stringContaining('compressed or encoded'),
+      });
+
+      await until(() => upstream.open === 0);
+    },
+  );
+
+  it('holds for HEAD, for redirects and their ends, and for tokens too', async () => {
+    const { client } = fixture();
+    const packed = { 'content-encoding': 'gzip' };
+    const from = (behaviour: Behaviour) => (upstream.handler = behaviour);
+    for (const behaviour of [
+      answer(200, '', packed),
+      answer(307, '', { location: '/else', ...packed }),
+      challengeThen(answer(200, '{"token":"t"}', packed)),
+    ]) {
+      from(behaviour);
+
+      const refused = client.request(get({ method: 'HEAD' }));
+
+      await expect(refused).rejects.toMatchObject({
+        code: 'BAD_UPSTREAM',
+        message: expect.stringContaining('compressed or encoded'),
+      });
+    }
+  });
+
+  it('leaves a request that could not be sent as the fault of ours that it is', async () => {
+    const broken = get({ headers: { range: 'a\r\nX: b' } });
+
+    await expect(fixture().client.request(broken)).rejects.not.toBeInstanceOf(OciError);
+    expect(upstream.requests).toHaveLength(0);
+  });
+
+  it('is UNAVAILABLE when the gate stops meanwhile, and no fault of the registry', async () => {
+    upstream.handler = stall();
+    const { client, faults } = fixture();
+    const waiting = client.request(get());
+    waiting.catch(() => undefined);
+    await until(() => upstream.requests.length === 1);
+
+    await client.close();
+
+    await expect(waiting).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(faults.all).toEqual([]);
   });
 });
 
@@ -434,6 +548,37 @@ describe('readBody', () => {
     },
   );
 
+  it('asks before it keeps a chunk, and reads no further until it may', async () => {
+    const BODY = Buffer.alloc(8 * 1024 * 1024, 'x');
+    upstream.queue(answer(200, BODY));
+    const held: number[] = [];
+    let release: () => void = () => undefined;
+    const free = new Promise<void>((resolve) => (release = resolve));
+
+    const reading = readBody(await fixture().client.request(get()), BODY.length, (bytes) => {
+      held.push(bytes);
+      return free;
+    });
+    await until(() => held.length > 0);
+    await settled();
+    expect(held).toHaveLength(1);
+    release();
+
+    expect((await reading).length).toBe(BODY.length);
+    expect(held.reduce((all, bytes) => all + bytes)).toBe(BODY.length);
+  });
+
+  it('ends with what the question throws, untouched, and ends the connection', async () => {
+    upstream.queue(huge(1e9));
+    const full = new Error('no room');
+
+    await expect(
+      readBody(await fixture().client.request(get()), 1e9, () => Promise.reject(full)),
+    ).rejects.toBe(full);
+
+    await until(() => upstream.open === 0);
+  });
+
   it('is BAD_UPSTREAM when the body breaks off', async () => {
     upstream.queue(truncate(Buffer.alloc(100), 50));
 
@@ -455,6 +600,23 @@ describe('discard', () => {
     expect(upstream.accepted).toBe(1);
     await discard(await client.request(get()));
 
+    await until(() => upstream.open === 0);
+  });
+
+  it('waits a second for a body that stalls, and no longer for one that drips', async () => {
+    const { client } = fixture({ idleTimeout: 60_000 });
+    const drip: Behaviour = (_request, response) => {
+      response.writeHead(200);
+      const timer = setInterval(() => response.write('x'), 50);
+      response.once('close', () => clearInterval(timer));
+    };
+    upstream.queue(stallAfter(Buffer.alloc(1000), 10), drip);
+    const responses = [await client.request(get()), await client.request(get())];
+    const started = performance.now();
+
+    await Promise.all(responses.map(discard));
+
+    expect(performance.now() - started).toBeLessThan(3_000);
     await until(() => upstream.open === 0);
   });
 

@@ -1,4 +1,4 @@
-/** Requests to upstream registries: login, redirects, refusals. What comes back is the registry's own answer, or an OciError. */
+/** Requests to registries: login, redirects, refusals. What comes back is the registry's own answer, or an OciError. */
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type http from 'node:http';
 import type https from 'node:https';
@@ -19,7 +19,7 @@ export interface UpstreamRequest {
   /** Whose credentials go along. */
   readonly as: Principal;
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
-  /** Path and query, sent byte for byte: `/v2/library/nginx/manifests/1`. Made from parsed parts, never from a raw URL. */
+  /** Path and query, byte for byte: `/v2/library/nginx/manifests/1`. Made from parsed parts, never from a raw URL. */
   readonly path: string;
   /** Accept, Range, Content-Type, If-None-Match … Credentials and cookies among them are left out. */
   readonly headers?: Readonly<Record<string, string>>;
@@ -32,8 +32,10 @@ export interface UpstreamRequest {
 }
 
 /** Not for a caller to set: credentials are the gate's to choose, the rest belongs to the connection. */
-const OWN_HEADERS =
-  /^(?:authorization|cookie2?|proxy-.*|host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|content-length|accept-encoding)$/;
+const CREDENTIALS = ['authorization', 'cookie', 'cookie2'];
+const CONNECTION = ['connection', 'keep-alive', 'te', 'trailer', 'upgrade', 'expect', 'host'];
+const FRAMING = ['transfer-encoding', 'content-length', 'accept-encoding'];
+const OWN_HEADERS: ReadonlySet<string> = new Set([...CREDENTIALS, ...CONNECTION, ...FRAMING]);
 
 @Injectable()
 export class UpstreamClient implements OnApplicationShutdown {
@@ -62,6 +64,7 @@ export class UpstreamClient implements OnApplicationShutdown {
     const response = await this.#send(request, first);
     if (response.status !== 401) {
       if (first === undefined) this.tokens.noteOpen(registry, as);
+      this.tokens.noteVerdict(registry, first, response.status);
       return admitted(response, request);
     }
     await discard(response);
@@ -72,7 +75,9 @@ export class UpstreamClient implements OnApplicationShutdown {
       response.headers['www-authenticate'],
       first,
     );
-    return admitted(await this.#send(request, second), request);
+    const answer = await this.#send(request, second);
+    this.tokens.noteVerdict(registry, second, answer.status);
+    return admitted(answer, request);
   }
 
   /**
@@ -105,8 +110,9 @@ export class UpstreamClient implements OnApplicationShutdown {
     const { registry, method, path, body, signal } = request;
     signal?.throwIfAborted();
     const headers: Record<string, string> = {};
-    for (const [name, value] of Object.entries(request.headers ?? {})) {
-      if (!OWN_HEADERS.test(name.toLowerCase())) headers[name.toLowerCase()] = value;
+    for (const [given, value] of Object.entries(request.headers ?? {})) {
+      const name = given.toLowerCase();
+      if (!OWN_HEADERS.has(name) && !name.startsWith('proxy-')) headers[name] = value;
     }
     if (authorization !== undefined) headers['authorization'] = authorization;
     const exchange = {

@@ -1,10 +1,10 @@
 import { Module } from '@nestjs/common';
 import { Dialer } from './dialer';
 import { EgressPolicy } from './egress-policy';
-import { Reachability } from './reachability';
 import { Redirects } from './redirects';
 import { Transport } from './transport';
 import { UpstreamClient } from './upstream.client';
+import { UpstreamFaults } from './upstream-faults';
 import { UpstreamTokens } from './upstream-tokens';
 
 /** The other side: requests to registries, the gate's logins there, and where a request may go. */
@@ -12,12 +12,12 @@ import { UpstreamTokens } from './upstream-tokens';
   providers: [
     EgressPolicy,
     Dialer,
-    Reachability,
+    UpstreamFaults,
     Transport,
     Redirects,
     UpstreamTokens,
     UpstreamClient,
   ],
-  exports: [EgressPolicy, Reachability, UpstreamTokens, UpstreamClient],
+  exports: [EgressPolicy, UpstreamFaults, UpstreamTokens, UpstreamClient],
 })
 export class UpstreamModule {}

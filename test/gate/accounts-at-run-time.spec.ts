@@ -58,6 +58,22 @@ describeWith(['docker-registry', 'htpasswd'], 'accounts that change while the ga
     expect(await logsIn(gate, { ...account, password: 'another one entirely' })).toBe(true);
   });
 
+  it.each([
+    ['disabled', { disabled: true }, { disabled: false }],
+    ['expired by a date', { expires: '2020-01-01T00:00:00Z' }, { expires: null }],
+  ])('one that was %s gets none of its tokens back with its login', async (_how, out, back) => {
+    const account = await gate.addAccount();
+    const held = await tokenFor(gate.url, account);
+
+    await gate.changeAccount(account, out);
+    await expectOut(account, held);
+    await gate.changeAccount(account, back);
+
+    expect((await ping(held.token)).status).toBe(401);
+    expect((await refresh(held.refresh_token)).status).toBe(401);
+    expect(await logsIn(gate, account)).toBe(true);
+  });
+
   it('one whose sessions are ended keeps its password and nothing else', async () => {
     const account = await gate.addAccount();
     const held = await tokenFor(gate.url, account);

@@ -224,16 +224,15 @@ export function corrupt(body: Buffer, at = 0): Behaviour {
   return answer(200, wrong);
 }
 
+/** The answer to the byte, whatever it is, and the end of the connection. */
+export function raw(bytes: string | Buffer): Behaviour {
+  return ({ socket }) => void socket.end(bytes);
+}
+
 /** A Content-Length that is not the body's. */
 export function wrongLength(body: Buffer, declared: number): Behaviour {
-  return ({ socket }) => {
-    socket.end(
-      Buffer.concat([
-        Buffer.from(`HTTP/1.1 200 OK\r\nContent-Length: ${declared}\r\nConnection: close\r\n\r\n`),
-        body,
-      ]),
-    );
-  };
+  const head = `HTTP/1.1 200 OK\r\nContent-Length: ${declared}\r\nConnection: close\r\n\r\n`;
+  return raw(Buffer.concat([Buffer.from(head), body]));
 }
 
 export function tooManyRequests(retryAfter?: string): Behaviour {

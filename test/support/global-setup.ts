@@ -34,7 +34,7 @@ export default function globalSetup(): void {
   const missing = missingTools(TOOLS);
   if (missing.length > 0 && process.env['CI'] !== 'true') {
     process.stderr.write(
-      `\n${missing.join(', ')}: the tests with them are skipped. To install what is missing: npm run test:setup\n`,
+      `\nMissing here: ${missing.join(', ')}. The tests with them are skipped; to install them, type: npm run test:setup\n`,
     );
   }
 }

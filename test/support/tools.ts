@@ -17,11 +17,12 @@ export const TOOLS = [
   'skopeo',
   'htpasswd',
   'openssl',
+  'unshare',
 ] as const;
 export type Tool = (typeof TOOLS)[number];
 
-/** These two run as root only. */
-const ENGINES: readonly string[] = ['dockerd', 'containerd'];
+/** These run as root only. */
+const AS_ROOT: readonly string[] = ['dockerd', 'containerd', 'unshare'];
 
 /** True for a user who may do everything, whatever modes files have. */
 export function isRoot(): boolean {
@@ -40,11 +41,11 @@ function installed(tool: string): boolean {
   });
 }
 
-/** Which of these cannot be used here, each in words that say why. */
+/** Which of these cannot be used here. */
 export function missingTools(tools: readonly Tool[]): string[] {
   return tools.flatMap((tool) => {
-    if (!installed(tool)) return [`${tool} is not installed`];
-    return ENGINES.includes(tool) && !isRoot() ? [`${tool} needs root`] : [];
+    if (!installed(tool)) return [tool];
+    return AS_ROOT.includes(tool) && !isRoot() ? [`${tool} (as root)`] : [];
   });
 }
 
@@ -55,7 +56,7 @@ export function describeWith(tools: readonly Tool[], name: string, tests: () => 
     describe(name, tests);
     return;
   }
-  const reason = `${missing.join(', ')}; npm run test:setup installs what is missing`;
+  const reason = `needs ${missing.join(', ')}; type: npm run test:setup`;
   if (process.env['CI'] === 'true') {
     describe(name, () => {
       it('finds the real clients and registries that it needs', () => {

@@ -4,10 +4,10 @@ import type { Registry } from '../../src/config/registry-table';
 import type { OutgoingProxy, Settings } from '../../src/config/settings';
 import { Dialer } from '../../src/upstream/dialer';
 import { EgressPolicy } from '../../src/upstream/egress-policy';
-import { Reachability } from '../../src/upstream/reachability';
 import { Redirects } from '../../src/upstream/redirects';
 import { Transport } from '../../src/upstream/transport';
 import { UpstreamClient } from '../../src/upstream/upstream.client';
+import { UpstreamFaults } from '../../src/upstream/upstream-faults';
 import { UpstreamTokens } from '../../src/upstream/upstream-tokens';
 
 export interface UpstreamFixture {
@@ -15,6 +15,7 @@ export interface UpstreamFixture {
   readonly tokens: UpstreamTokens;
   readonly policy: EgressPolicy;
   readonly dialer: Dialer;
+  readonly faults: UpstreamFaults;
   /** Everything that was logged, at debug level. */
   readonly logged: string[];
 }
@@ -41,15 +42,16 @@ export function upstreamFixture(limits: UpstreamLimits = {}): UpstreamFixture {
   const log = pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) });
   const policy = new EgressPolicy();
   const dialer = new Dialer(settings, policy);
-  const transport = new Transport(settings, log, dialer, new Reachability());
-  const tokens = new UpstreamTokens(transport, policy, log);
+  const faults = new UpstreamFaults();
+  const transport = new Transport(settings, log, dialer, faults);
+  const tokens = new UpstreamTokens(transport, policy, faults, log);
   const client = new UpstreamClient(
     transport,
     tokens,
     new Redirects(transport, policy, log),
     dialer,
   );
-  return { client, tokens, policy, dialer, logged };
+  return { client, tokens, policy, dialer, faults, logged };
 }
 
 /** A registry of the table, with nothing but what is given. */

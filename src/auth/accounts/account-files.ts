@@ -37,21 +37,21 @@ export class AccountFiles {
     return { metadata, htpasswd: await this.#htpasswd.read() };
   }
 
-  /** Throws ReadOnlyAccounts or UNAVAILABLE; the file then holds what it held. */
+  /** @throws ReadOnlyAccounts, or OciError UNAVAILABLE; the file then holds what it held. */
   async write(file: FileName, text: string): Promise<void> {
     await replaceFile(this.paths[file], text).catch((error: unknown) => {
       throw this.#failureOf(file, error);
     });
   }
 
-  /** Throws ReadOnlyAccounts where that can be told without trying. */
+  /** @throws ReadOnlyAccounts where that can be told without trying */
   async assertWritable(): Promise<void> {
     await assertWritable(this.paths.htpasswd).catch((error: unknown) => {
       throw this.#failureOf('htpasswd', error);
     });
   }
 
-  /** Throws UNAVAILABLE when somebody else holds the lock for too long. */
+  /** @throws OciError UNAVAILABLE when somebody else holds the lock for too long */
   async lock(): Promise<FileLock> {
     try {
       await mkdir(this.#dataDir, { recursive: true, mode: 0o700 });

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { AccessRule, Role } from './account';
-import { accessRules, role } from './access-rule';
+import { accessRules, expires, role } from './account-fields';
 
 /** How many removed names are remembered; beyond it the oldest go, and `floor` rises to their epoch. */
 const MAX_REMOVED = 10_000;
@@ -48,7 +48,7 @@ const schema = z.strictObject({
       role,
       access: accessRules.optional(),
       disabled: z.boolean(),
-      expires: z.iso.datetime({ offset: true }).optional(),
+      expires: expires.optional(),
       epoch,
       fingerprints: z.array(z.string()).min(1).max(2),
       suspended: z.literal(true).optional(),
@@ -60,7 +60,7 @@ const schema = z.strictObject({
 /** A text that is no accounts.json; the message says where it fails. */
 export class MetadataFault extends Error {}
 
-/** Throws MetadataFault. */
+/** @throws MetadataFault */
 export function parseMetadata(text: string): Metadata {
   const result = schema.safeParse(parseJson(text));
   if (!result.success) {
@@ -106,7 +106,7 @@ function lines(entries: readonly object[]): string {
   return `[\n    ${entries.map((entry) => JSON.stringify(entry)).join(',\n    ')}\n  ]`;
 }
 
-/** Proves that a htpasswd text is whole: a reader who finds it in accounts.json need not wait for the file to settle. */
+/** Proves that a htpasswd text is whole: who finds it in accounts.json need not wait for the file to settle. */
 export function sealOf(htpasswd: string): string {
   return createHash('sha256').update(htpasswd).digest('base64url');
 }

@@ -1,5 +1,6 @@
-/** What is written for a change of an account, in an order that may be cut anywhere without taking or giving too much. */
+/** What is written for a change of an account: an order that may be cut anywhere without taking or giving too much. */
 import { OciError } from '../../oci/oci-error';
+import { isInForce } from './account';
 import type { Step } from './account-files';
 import type { CheckedChange } from './account-input';
 import { firstEpoch, withoutRecord, withRecord, type AccountRecord } from './account-metadata';
@@ -12,7 +13,7 @@ export function unknownAccount(username: string): OciError {
   });
 }
 
-/** What accounts.json says of an account that exists, or would say. Throws USER_UNKNOWN. */
+/** What accounts.json says of an account that exists, or would say. @throws OciError USER_UNKNOWN. */
 export function recordIn({ snapshot }: Draft, username: string): AccountRecord {
   const account = snapshot.accounts.get(username);
   if (!account) throw unknownAccount(username);
@@ -20,7 +21,10 @@ export function recordIn({ snapshot }: Draft, username: string): AccountRecord {
   return { role, access, disabled, expires, epoch, fingerprints: [fingerprint] };
 }
 
-/** The record with what was asked for. */
+/**
+ * The record with what was asked for. What goes out of force, or comes back into it, begins a new epoch: its tokens are
+ * void for good, and do not revive with it.
+ */
 export function changed(
   record: AccountRecord,
   fields: Omit<CheckedChange, 'password'>,
@@ -28,7 +32,10 @@ export function changed(
   const { role = record.role, disabled = record.disabled } = fields;
   const access = fields.access === undefined ? record.access : (fields.access ?? undefined);
   const expires = fields.expires === undefined ? record.expires : (fields.expires ?? undefined);
-  return { ...record, role, disabled, access, expires };
+  const after = { ...record, role, disabled, access, expires };
+  const now = Date.now();
+  const turned = isInForce(record, now) !== isInForce(after, now);
+  return turned ? { ...after, epoch: record.epoch + 1 } : after;
 }
 
 /** accounts.json first: what it says of a name that htpasswd does not hold is without effect. */
@@ -56,8 +63,8 @@ export function stepsToRemove(draft: Draft, username: string): Step[] {
 }
 
 /**
- * With a new hash, accounts.json first belongs to both hashes, so that the account keeps its rights wherever the process
- * ends.
+ * With a new hash, accounts.json first belongs to both hashes, so that the account keeps its rights wherever the
+ * process ends.
  */
 export function stepsToChange(
   { snapshot, base }: Draft,

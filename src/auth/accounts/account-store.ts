@@ -42,9 +42,9 @@ export class AccountStore {
   readonly #options: StoreOptions;
   readonly #files: AccountFiles;
   readonly #settling = new Settling();
-  readonly #changes = new Turn();
+  readonly #changes = new Queue();
   /** Whoever reads the files and swaps the snapshot: polls go on while a change waits for the lock. */
-  readonly #readings = new Turn();
+  readonly #readings = new Queue();
   #snapshot: Snapshot | undefined;
   #watching = false;
   #timer: NodeJS.Timeout | undefined;
@@ -69,15 +69,16 @@ export class AccountStore {
   }
 
   /**
-   * Reads both files. Throws AccountsFileError when one of them is broken.
-   * @param watch true in the gate: edits count while it runs, and it is the gate that judges what an edit means. A process
-   *   that does not watch (the command line) writes what it is asked to change and nothing else.
+   * Reads both files.
+   * @param watch true in the gate: edits count while it runs, and it is the gate that judges what an edit means. A
+   *   process that does not watch (the command line) writes what it is asked to change and nothing else.
+   * @throws AccountsFileError when one of them is broken
    */
   async open({ watch }: { watch: boolean }): Promise<void> {
     await this.#catchUp(watch);
     this.#watching = watch;
     if (!watch) return;
-    await this.#readings.take(() => this.#save());
+    await this.#readings.run(() => this.#save());
     this.#schedule();
   }
 
@@ -89,7 +90,7 @@ export class AccountStore {
     await this.#readings.end;
   }
 
-  /** Throws ReadOnlyAccounts where that can be told without trying. */
+  /** @throws ReadOnlyAccounts where that can be told without trying */
   assertWritable(): Promise<void> {
     return this.#files.assertWritable();
   }
@@ -100,10 +101,10 @@ export class AccountStore {
    */
   async update(actor: Actor, plan: (draft: Draft) => readonly Step[]): Promise<void> {
     const judge = this.#watching;
-    await this.#changes.take(async () => {
+    await this.#changes.run(async () => {
       const lock = await this.#files.lock();
       try {
-        await this.#readings.take(async () => {
+        await this.#readings.run(async () => {
           await this.#catchUp(judge);
           const { snapshot } = this;
           const base = judge ? snapshot.metadata : snapshot.stored;
@@ -232,7 +233,7 @@ export class AccountStore {
     if (!this.#watching) return;
     this.#timer = setTimeout(() => {
       void this.#readings
-        .take(() => this.#poll())
+        .run(() => this.#poll())
         .catch((err: unknown) =>
           this.#options.log.error({ err }, 'the accounts could not be polled'),
         )
@@ -269,18 +270,18 @@ export class AccountStore {
 }
 
 /** Tasks one after the other. */
-class Turn {
+class Queue {
   #end: Promise<unknown> = Promise.resolve();
 
-  /** Settles when all that was taken has ended; never rejects. */
+  /** Settles when all that stood in the queue has ended; never rejects. */
   get end(): Promise<unknown> {
     return this.#end;
   }
 
-  take<T>(task: () => Promise<T>): Promise<T> {
-    const turn = this.#end.then(task);
-    this.#end = turn.catch(() => undefined);
-    return turn;
+  run<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#end.then(task);
+    this.#end = result.catch(() => undefined);
+    return result;
   }
 }
 

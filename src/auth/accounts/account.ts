@@ -32,6 +32,11 @@ export interface Actor {
   request?: string;
 }
 
+/** What may be shown of an account: chosen field by field, so that nothing of its hash can follow. */
+export function shown({ username, role, access, disabled, expires, source }: Account) {
+  return { username, role, access, disabled, expires, source };
+}
+
 /** True when the account may be used at that time (milliseconds since the epoch). */
 export function isInForce(account: Pick<Account, 'disabled' | 'expires'>, now: number): boolean {
   return !account.disabled && !(account.expires && Date.parse(account.expires) <= now);

@@ -213,6 +213,7 @@ describe('a htpasswd file that cannot be replaced', () => {
 
     expect(await accounts.ensureAdmin()).toBeUndefined();
     expect(folder.log.at(-1)?.msg).toContain(folder.htpasswd);
+    expect(folder.log.at(-1)?.msg).toContain('node dist/cli.js user role ci admin');
     const add = accounts.add({ username: 'new', password: PASSWORD }, ACTOR);
     await expect(add).rejects.toMatchObject(refusal);
     const change = accounts.change('ci', { password: 'another' }, ACTOR);
@@ -222,6 +223,7 @@ describe('a htpasswd file that cannot be replaced', () => {
     await accounts.endSessions('ci', ACTOR);
 
     expect(accounts.find('ci')).toMatchObject({ role: 'admin', epoch: 1 });
+    expect(await accounts.ensureAdmin()).toEqual({ username: 'ci' });
     expect(await accounts.verify('ci', PASSWORD, 'a')).toBeDefined();
     expect(accounts.get('new')).toBeUndefined();
     expect(accounts.fault).toBeUndefined();
@@ -230,6 +232,14 @@ describe('a htpasswd file that cannot be replaced', () => {
     expect(names.sort()).toEqual(['accounts.json', 'accounts.lock']);
     expect(readFileSync(folder.metadata, 'utf8')).not.toContain('new');
   }
+
+  it('and that holds nobody: the log says what has to come first', async () => {
+    const folder = new AccountsFolder();
+    writeFileSync(folder.htpasswd, '', { mode: 0o444 });
+
+    expect(await (await folder.open()).ensureAdmin()).toBeUndefined();
+    expect(folder.log.at(-1)?.msg).toMatch(/Add an account to the file .* user role NAME admin$/);
+  });
 
   it('for nobody may write it', async () => {
     const folder = new AccountsFolder();

@@ -2,6 +2,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ACTOR, AccountsFolder } from '../../../test/support/accounts';
 import { eventually } from '../../../test/support/lifecycle';
+import type { AccountChange } from './account-input';
 import { HtpasswdFile } from './htpasswd-file';
 
 const PASSWORD = 'correct horse';
@@ -21,10 +22,9 @@ describe('Accounts', () => {
     expect(await accounts.verify('ci', 'wrong', 'a')).toBeUndefined();
     expect(await accounts.verify('nobody', PASSWORD, 'a')).toBeUndefined();
     expect(accounts.list().map(({ username }) => username)).toEqual(['ann', 'ci']);
-    expect(accounts.counts).toEqual({ total: 2, admins: 1, disabled: 0 });
 
     const access = [{ repository: 'team/**', actions: ['pull' as const] }];
-    await accounts.change('ci', { access, expires: '2099-01-31' }, ACTOR);
+    await accounts.change('ci', { access, expires: '2099-01-31T02:00:00+02:00' }, ACTOR);
     expect(accounts.find('ci')).toMatchObject({ access, expires: '2099-01-31T00:00:00.000Z' });
     await accounts.change('ci', { access: null, expires: null }, ACTOR);
     expect(accounts.find('ci')?.access).toBeUndefined();
@@ -60,6 +60,28 @@ describe('Accounts', () => {
     expect(accounts.find('ci')).toBeDefined();
     await eventually('the account has expired', () => !accounts.find('ci'));
     expect(await accounts.verify('ci', PASSWORD, 'a')).toBeUndefined();
+  });
+
+  it('begins a new epoch with whatever goes out of force or comes back, so that no token revives', async () => {
+    const accounts = await new AccountsFolder().open();
+    await accounts.add({ username: 'ci', password: PASSWORD }, ACTOR);
+    const epochAfter = async (change: AccountChange) =>
+      (await accounts.change('ci', change, ACTOR)).epoch;
+
+    expect(await epochAfter({ role: 'admin' })).toBe(0);
+    await accounts.add({ username: 'ann', password: PASSWORD, role: 'admin' }, ACTOR);
+    expect(await epochAfter({ disabled: false, expires: '2099-01-01T00:00:00Z' })).toBe(0);
+    const disabled = await epochAfter({ disabled: true });
+    expect(disabled).toBeGreaterThan(0);
+    const enabled = await epochAfter({ disabled: false });
+    expect(enabled).toBeGreaterThanOrEqual(disabled);
+    const expired = await epochAfter({ expires: '2020-01-01T00:00:00Z' });
+    expect(expired).toBeGreaterThan(enabled);
+
+    const soon = new Date(Date.now() + 100).toISOString();
+    const back = await epochAfter({ expires: soon });
+    await eventually('it expires by itself', () => !accounts.find('ci'));
+    expect(await epochAfter({ expires: null })).toBeGreaterThan(back);
   });
 
   it('changes a password without taking anything else, and the old one is out', async () => {
@@ -105,13 +127,13 @@ describe('Accounts', () => {
     await expect(accounts.remove('ann', ACTOR)).rejects.toMatchObject(conflict);
     await expect(accounts.change('ann', { disabled: true }, ACTOR)).rejects.toMatchObject(conflict);
     await expect(accounts.change('ann', { role: 'user' }, ACTOR)).rejects.toMatchObject(conflict);
-    await expect(accounts.change('ann', { expires: '2020-01-01' }, ACTOR)).rejects.toMatchObject(
-      conflict,
-    );
+    await expect(
+      accounts.change('ann', { expires: '2020-01-01T00:00:00Z' }, ACTOR),
+    ).rejects.toMatchObject(conflict);
     await accounts.change('ann', { password: 'another' }, ACTOR);
     await accounts.change('off', { disabled: false }, ACTOR);
     await accounts.remove('ann', ACTOR);
-    expect(accounts.counts).toMatchObject({ total: 1, admins: 1 });
+    expect(accounts.list()).toMatchObject([{ username: 'off', role: 'admin' }]);
   });
 
   it('refuses what is no account, naming every fault and no password', async () => {
@@ -125,6 +147,11 @@ describe('Accounts', () => {
       /username.*password.*72 bytes.*access\.0\.repository.*access\.0\.actions.*expires/,
     );
     await expect(refused).rejects.not.toThrow(/xxx/);
+    const date = accounts.add(
+      { username: 'ok', password: 'x', expires: '9999-12-31T23:00:00-02:00' },
+      ACTOR,
+    );
+    await expect(date).rejects.toThrow(/^expires: is not right; give a date and time/);
     await expect(accounts.change('nobody', {}, ACTOR)).rejects.toMatchObject({
       code: 'USER_UNKNOWN',
     });
@@ -257,7 +284,28 @@ describe('the first admin', () => {
     expect(await again.ensureAdmin()).toEqual(made);
     await again.change('admin', { password: PASSWORD }, ACTOR);
     expect(await again.ensureAdmin()).toEqual({ username: 'admin' });
-    expect(readFileSync(path, 'utf8').trim()).toBe(password);
+    expect(() => statSync(path)).toThrow('ENOENT');
+    expect(folder.log.at(-1)).toMatchObject({ level: 30, msg: expect.stringContaining(path) });
+    await again.ensureAdmin();
+    expect(folder.log.filter(({ msg }) => msg.includes(path))).toHaveLength(1);
+  });
+
+  it('keeps its file while that opens an admin, whichever, and while the first one may come back', async () => {
+    const folder = new AccountsFolder();
+    const accounts = await folder.open();
+    const made = await accounts.ensureAdmin();
+    await accounts.add({ username: 'ann', password: PASSWORD, role: 'admin' }, ACTOR);
+    expect(await accounts.ensureAdmin()).toEqual(made);
+
+    await accounts.change('admin', { disabled: true }, ACTOR);
+    expect(await accounts.ensureAdmin()).toEqual({ username: 'ann' });
+    await accounts.change('admin', { disabled: false, role: 'user' }, ACTOR);
+    expect(await accounts.ensureAdmin()).toEqual({ username: 'ann' });
+    await accounts.change('admin', { role: 'admin' }, ACTOR);
+    expect(await accounts.ensureAdmin()).toEqual(made);
+    await accounts.remove('admin', ACTOR);
+    expect(await accounts.ensureAdmin()).toEqual({ username: 'ann' });
+    expect(() => statSync(made?.passwordFile ?? '')).toThrow('ENOENT');
   });
 
   it('gets ADMIN_PASSWORD where it is set, and no file', async () => {
@@ -276,6 +324,6 @@ describe('the first admin', () => {
 
     expect(await accounts.ensureAdmin()).toBeUndefined();
     expect(accounts.get('admin')?.role).toBe('user');
-    expect(folder.log.at(-1)?.msg).toContain('user role admin admin');
+    expect(folder.log.at(-1)?.msg).toContain('node dist/cli.js user role admin admin');
   });
 });

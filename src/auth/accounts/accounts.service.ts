@@ -5,7 +5,13 @@ import { Audit } from '../../journal/audit';
 import { Log } from '../../journal/log';
 import { OciError } from '../../oci/oci-error';
 import { isInForce, type Account, type Actor } from './account';
-import { checkChange, checkNewAccount, type AccountChange, type NewAccount } from './account-input';
+import {
+  checkChange,
+  checkNewAccount,
+  checkUsername,
+  type AccountChange,
+  type NewAccount,
+} from './account-input';
 import type { AccountRecord } from './account-metadata';
 import {
   changed,
@@ -21,15 +27,7 @@ import { ensureAdmin, type InitialAdmin } from './initial-admin';
 import { LoginVerifier } from './login-verifier';
 import { PasswordHasher } from './password-hasher';
 
-export type { Account, Actor } from './account';
-export type { AccountChange, NewAccount } from './account-input';
-
-/** For the health document. */
-export interface AccountCounts {
-  readonly total: number;
-  readonly admins: number;
-  readonly disabled: number;
-}
+export type { Account } from './account';
 
 @Injectable()
 export class Accounts {
@@ -64,8 +62,9 @@ export class Accounts {
   }
 
   /**
-   * Reads the files. Throws an Error that names file, line and remedy when one is broken.
+   * Reads the files.
    * @param watch false for a process that only reads, or makes one change beside a running gate.
+   * @throws Error that names file, line and remedy when one is broken
    */
   async open({ watch = true }: { watch?: boolean } = {}): Promise<void> {
     await this.#fixed.open(this.#hasher);
@@ -95,30 +94,34 @@ export class Accounts {
     );
   }
 
-  get counts(): AccountCounts {
-    const accounts = this.list();
-    return {
-      total: accounts.length,
-      admins: accounts.filter(({ role }) => role === 'admin').length,
-      disabled: accounts.filter(({ disabled }) => disabled).length,
-    };
-  }
-
   /** What is broken, for health; undefined when nothing is. */
   get fault(): string | undefined {
     return this.#store.fault;
   }
 
-  /** The account in force whose password that is. Throws TOOMANYREQUESTS. */
-  verify(username: string, password: string, address: string): Promise<Account | undefined> {
-    return this.#verifier.verify(username, password, address);
+  /**
+   * The account in force whose password that is.
+   * @param client whom the hashing is counted for: an address, of IPv6 the /64
+   * @throws OciError TOOMANYREQUESTS
+   */
+  verify(username: string, password: string, client: string): Promise<Account | undefined> {
+    return this.#verifier.verify(username, password, client);
   }
 
-  /** Throws BODY_INVALID, CONFLICT when the name is taken or the file is read-only, UNAVAILABLE when the disk is full. */
-  async add(input: NewAccount, actor: Actor): Promise<Account> {
-    const { username, password, ...fields } = checkNewAccount(input);
+  /** What speaks against an account of that name, before a password is asked for. @throws as `add` does. */
+  async assertCanAdd(username: string): Promise<void> {
+    checkUsername(username);
     this.#refuseTaken(this.get(username));
     await this.#store.assertWritable();
+  }
+
+  /**
+   * @throws OciError BODY_INVALID; CONFLICT when the name is taken or the file is read-only; UNAVAILABLE when the disk
+   * is full
+   */
+  async add(input: NewAccount, actor: Actor): Promise<Account> {
+    const { username, password, ...fields } = checkNewAccount(input);
+    await this.assertCanAdd(username);
     const hash = await this.#hasher.make(password);
     await this.#store.update(actor, (draft) => {
       this.#refuseTaken(draft.snapshot.accounts.get(username));
@@ -127,10 +130,19 @@ export class Accounts {
     return this.#require(username);
   }
 
-  /** Throws USER_UNKNOWN and as `add` does; CONFLICT for the last admin and for accounts of ACCOUNTS. */
-  async change(username: string, input: AccountChange, actor: Actor): Promise<Account> {
-    const { password, ...fields } = checkChange(input);
+  /** What speaks against a new password for that account, before it is asked for. @throws as `change` does. */
+  async assertCanChangePassword(username: string): Promise<void> {
     this.#requireChangeable(username);
+    await this.#store.assertWritable();
+  }
+
+  /**
+   * An account that is disabled, or expires by it, loses its tokens for good.
+   * @throws OciError USER_UNKNOWN and as `add` does; CONFLICT for the last admin and for accounts of ACCOUNTS
+   */
+  async change(username: string, input: AccountChange, actor: Actor): Promise<Account> {
+    this.#requireChangeable(username);
+    const { password, ...fields } = checkChange(input);
     if (password !== undefined) await this.#store.assertWritable();
     const hash = password === undefined ? undefined : await this.#hasher.make(password);
     await this.#store.update(actor, (draft) => {

@@ -1,9 +1,9 @@
 import type { FixedAccount } from '../../config/settings';
 import type { Account } from './account';
 import { fingerprintOf, fixedSalt } from './password-hash';
-import { passwordFault, type PasswordHasher } from './password-hasher';
+import type { PasswordHasher } from './password-hasher';
 
-/** The accounts of the setting ACCOUNTS. They live in memory, and change with the setting alone. */
+/** The accounts of the setting ACCOUNTS, which has checked them. They live in memory, and change with it alone. */
 export class FixedAccounts {
   readonly names: ReadonlySet<string>;
   readonly #given: readonly FixedAccount[];
@@ -15,14 +15,10 @@ export class FixedAccounts {
     this.names = new Set(given.map(({ username }) => username));
   }
 
-  /** Hashes the passwords. Throws an Error that names ACCOUNTS when one cannot be used. */
+  /** Hashes the passwords. */
   async open(hasher: PasswordHasher): Promise<void> {
-    if (this.names.size < this.#given.length)
-      throw new Error('ACCOUNTS: a name stands in it twice');
     await Promise.all(
       this.#given.map(async ({ username, password }) => {
-        const fault = passwordFault(password);
-        if (fault) throw new Error(`ACCOUNTS: ${username}: ${fault}`);
         const hash = await hasher.make(password, fixedSalt(username));
         this.#hashes.set(username, hash);
         this.#accounts.set(username, {

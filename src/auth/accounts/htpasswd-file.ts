@@ -36,7 +36,7 @@ export class HtpasswdFile {
     );
   }
 
-  /** Throws HtpasswdFault at the first line that is not as it should be. */
+  /** @throws HtpasswdFault at the first line that is not as it should be */
   static parse(text: string): HtpasswdFile {
     const texts = text.split('\n');
     if (texts.at(-1) === '') texts.pop();

@@ -1,4 +1,4 @@
-/** Is this password the account's? With as little hashing as that takes, and no more for a stranger than for a friend. */
+/** Is this password the account's? With as little hashing as that takes, and no more for a stranger than a friend. */
 import { createHmac, randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Account } from './account';
@@ -21,8 +21,8 @@ export interface Logins {
 export class LoginVerifier {
   readonly #hasher: PasswordHasher;
   readonly #logins: Logins;
-  // Credentials are remembered under a key that nobody else has, so that a memory dump does not list password hashes that
-  // are cheaper to try than bcrypt's.
+  // Credentials are remembered under a key that nobody else has, so that a memory dump does not list password hashes
+  // that are cheaper to try than bcrypt's.
   readonly #key = randomBytes(32);
   /** The fingerprint of the hash that the credentials matched: with another hash the memory is void. */
   readonly #remembered = new LRUCache<string, string>({ max: REMEMBERED, ttl: REMEMBERED_FOR });
@@ -33,12 +33,12 @@ export class LoginVerifier {
     this.#logins = logins;
   }
 
-  /** The account in force whose password that is. Throws TOOMANYREQUESTS. */
-  async verify(username: string, password: string, address: string): Promise<Account | undefined> {
+  /** As `Accounts.verify`. */
+  async verify(username: string, password: string, client: string): Promise<Account | undefined> {
     const account = this.#logins.find(username);
     const credentials = this.#nameOf(username, password);
     if (account && this.#remembered.get(credentials) === account.fingerprint) return account;
-    const matches = await this.#matchOnce(credentials, account, password, address);
+    const matches = await this.#matchOnce(credentials, account, password, client);
     if (!account || !matches) return undefined;
     // The account may have been changed or taken away while the hash was being compared.
     const now = this.#logins.find(username);
@@ -52,7 +52,7 @@ export class LoginVerifier {
     credentials: string,
     account: Account | undefined,
     password: string,
-    address: string,
+    client: string,
   ): Promise<boolean> {
     const key = `${credentials} ${account?.fingerprint ?? ''}`;
     const running = this.#underWay.get(key);
@@ -60,7 +60,7 @@ export class LoginVerifier {
     const text = account && this.#logins.hashOf(account.username);
     const hash = text === undefined ? undefined : { text, cost: costOf(text) ?? COST };
     const started = this.#hasher
-      .matches(password, hash, this.#logins.highestCost, address)
+      .matches(password, hash, this.#logins.highestCost, client)
       .finally(() => this.#underWay.delete(key));
     this.#underWay.set(key, started);
     return started;

@@ -15,7 +15,7 @@ export function costOf(hash: string): number | undefined {
   return cost === undefined ? undefined : Number(cost);
 }
 
-/** `$2y$` is what htpasswd writes and Apache reads, `$2b$` what the bcrypt library knows; they are the same algorithm. */
+/** `$2y$` is what htpasswd writes and Apache reads, `$2b$` what the bcrypt library knows: the same algorithm. */
 export function asLibraryHash(hash: string): string {
   return hash.replace(/^\$2y\$/, '$2b$');
 }

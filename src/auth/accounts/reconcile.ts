@@ -1,4 +1,4 @@
-/** htpasswd and accounts.json put together: who exists, with what rights, and what accounts.json should say now. Pure. */
+/** htpasswd and accounts.json put together: who exists, with what rights, what accounts.json should say now. Pure. */
 import type { Account, AccessRule } from './account';
 import { firstEpoch, withRecords, type AccountRecord, type Metadata } from './account-metadata';
 import { fingerprintOf } from './password-hash';

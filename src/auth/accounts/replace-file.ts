@@ -1,4 +1,4 @@
-/** A file replaced whole and durably: its old content or its new one is there, whenever the process or the power ends. */
+/** A file replaced whole and durably: its old content or its new one is there, whenever process or power ends. */
 import { open, realpath, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
@@ -22,7 +22,7 @@ export function codeOf(error: unknown): string {
   return typeof code === 'string' ? code : 'unknown reason';
 }
 
-/** Throws what `replaceFile` can foretell: NotWritable for a file without any write bit. */
+/** What `replaceFile` can foretell. @throws NotWritable for a file without any write bit. */
 export async function assertWritable(path: string): Promise<void> {
   const stats = await statIfThere(path);
   if (stats && (stats.mode & 0o222) === 0) {
@@ -33,8 +33,8 @@ export async function assertWritable(path: string): Promise<void> {
 }
 
 /**
- * Temporary file, fsync, rename, fsync of the folder. Mode and owner stay; a new file is for its owner alone. Throws the
- * system's errors as they are; the old file then stands.
+ * Temporary file, fsync, rename, fsync of the folder. Mode and owner stay; a new file is for its owner alone.
+ * @throws the system's errors as they are; the old file then stands.
  */
 export async function replaceFile(path: string, text: string): Promise<void> {
   await assertWritable(path);

@@ -1,4 +1,4 @@
-/** One state of the accounts, made whole from one reading of both files, and immutable: a change makes a new one. Pure. */
+/** One state of the accounts, made whole from one reading of both files, and immutable. Pure. */
 import type { AuditEvent } from '../../journal/audit';
 import type { Account } from './account';
 import {
@@ -74,7 +74,7 @@ export function eventsBetween(
   before: Snapshot | undefined,
   after: Snapshot,
 ): Pick<AuditEvent, 'event' | 'target' | 'detail'>[] {
-  const records = (before ?? after)[before ? 'metadata' : 'stored'].records;
+  const { records } = before ? before.metadata : after.stored;
   const known = before?.accounts ?? accountsOf(records);
   const names = new Set([...known.keys(), ...after.accounts.keys()]);
   return [...names].flatMap((target) => {

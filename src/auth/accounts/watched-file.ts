@@ -1,4 +1,4 @@
-/** Reading files that others write, in whatever way they do: polled, since neither bind mounts nor ConfigMaps notify. */
+/** Reading files that others write, in whatever way: polled, since neither bind mounts nor ConfigMaps notify. */
 import { open } from 'node:fs/promises';
 import { codeOf } from './replace-file';
 
@@ -6,7 +6,7 @@ import { codeOf } from './replace-file';
 export const POLL_INTERVAL = 250;
 /** A text counts once it has stood unchanged for this long: `htpasswd` truncates the file before it writes. */
 const SETTLED = 500;
-/** The same for a text whose last line does not end: it may be half a line, or a Kubernetes secret that never had an end. */
+/** The same for a text whose last line does not end: half a line, or a Kubernetes secret that never had an end. */
 const SETTLED_UNENDED = 1500;
 /** A file that was changed this recently may be changed again without its times showing it. */
 const RECENT = 2000;
@@ -61,7 +61,7 @@ export class WatchedFile {
   }
 }
 
-/** Decides when what is read again and again may be taken for what was meant. One for each set of files that go together. */
+/** Decides when what is read again and again may be taken for what was meant. One for each set of files. */
 export class Settling {
   #candidate?: readonly Reading[];
   #since = 0;

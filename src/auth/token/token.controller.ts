@@ -1,6 +1,6 @@
 import { Controller, Get, HttpCode, Header, Post, Req } from '@nestjs/common';
 import type { IncomingMessage } from 'node:http';
-import { askedOf, contextOf, type RequestContext } from '../../edge/request-context';
+import { askedOf, contextOf, whoAsks, type RequestContext } from '../../edge/request-context';
 import { Audit } from '../../journal/audit';
 import { formatScope } from '../../oci/access';
 import { OciError } from '../../oci/oci-error';
@@ -70,41 +70,36 @@ export class TokenController {
 
   async #subject(context: RequestContext): Promise<Subject> {
     const { grant, scopes } = askedOf(context, 'token').request;
-    if (grant.kind === 'refresh_token')
-      return this.tokens.redeemRefresh(grant.refreshToken) ?? this.#refuse(context, undefined);
+    if (grant.kind === 'refresh_token') {
+      return this.tokens.redeemRefresh(grant.refreshToken) ?? this.#refuse(context, 'ended');
+    }
     const shown = grant.kind === 'password' ? grant : context.credentials;
     if ('password' in shown) {
-      const account = await this.accounts.verify(shown.username, shown.password, context.address);
-      if (!account) return this.#refuse(context, shown.username);
+      const account = await this.accounts.verify(shown.username, shown.password, context.client);
+      if (!account) return this.#refuse(context, 'wrong', shown.username);
       const detail = { scopes: scopes.length };
-      this.audit.write({
-        event: 'login',
-        actor: account.username,
-        address: context.address,
-        request: context.id,
-        detail,
-      });
+      this.audit.write({ ...whoAsks(context), event: 'login', actor: account.username, detail });
       return account;
     }
-    const anonymous = context.credentials.scheme === 'none' && this.policy.admitsAnonymous;
-    return anonymous ? undefined : this.#refuse(context, undefined);
+    if (shown.scheme !== 'none') return this.#refuse(context, 'wrong');
+    return this.policy.admitsAnonymous ? undefined : this.#refuse(context, 'none');
   }
 
-  #refuse(context: RequestContext, username: string | undefined): never {
-    const shown = username !== undefined || context.credentials.scheme !== 'none';
-    if (shown) {
-      this.audit.write({
-        event: 'login.failed',
-        target: username?.slice(0, 255),
-        address: context.address,
-        request: context.id,
-      });
+  #refuse(context: RequestContext, reason: keyof typeof REFUSALS, username?: string): never {
+    if (reason !== 'none') {
+      const target = username?.slice(0, 255);
+      this.audit.write({ ...whoAsks(context), event: 'login.failed', target });
     }
     throw new OciError('UNAUTHORIZED', {
-      message: shown
-        ? 'incorrect username or password'
-        : `log in first: docker login ${context.base.replace(/^https?:\/\//, '')}`,
+      message: REFUSALS[reason](context.base.replace(/^https?:\/\//, '')),
       headers: { 'WWW-Authenticate': 'Basic realm="tidegate"' },
     });
   }
 }
+
+/** What a client reads, by what it showed. */
+const REFUSALS = {
+  wrong: () => 'incorrect username or password',
+  ended: (gate: string) => `the login has ended; log in again: docker login ${gate}`,
+  none: (gate: string) => `log in first: docker login ${gate}`,
+};

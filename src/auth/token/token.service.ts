@@ -1,8 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { JwtService } from '@nestjs/jwt';
-import { randomUUID } from 'node:crypto';
+import { createHmac, randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { Secrets } from '../../config/secrets';
+import { Secrets, type SigningKeys } from '../../config/secrets';
 import { Settings } from '../../config/settings';
 import type { Access } from '../../oci/access';
 import { Accounts, type Account } from '../accounts/accounts.service';
@@ -15,7 +15,10 @@ export interface TokenGrant {
 
 const Claims = z.object({
   sub: z.string(),
-  /** Fingerprint of the account's hash: a new password ends the tokens of the old one. */
+  /**
+   * The account's hash, under a key of the gate's: a new password ends the tokens of the old one, and nobody can try
+   * passwords against a token.
+   */
   fp: z.string().optional(),
   /** The account's epoch: ending its sessions raises it. */
   epoch: z.number(),
@@ -57,7 +60,7 @@ export class TokenService {
         nbf: issuedAt - CLOCK_SKEW,
         exp: issuedAt + this.settings.tokenTtl,
         jti: randomUUID(),
-        fp: account?.fingerprint,
+        fp: account && proofOf(account.fingerprint, this.secrets.current),
         epoch: account?.epoch ?? 0,
         access,
       },
@@ -83,7 +86,9 @@ export class TokenService {
     const { sub, fp, epoch, access } = claims.data;
     // A token that was given to nobody is worth what anonymous readers may do now, which the policy decides.
     if (sub === '') return { account: undefined, access };
-    const account = this.#current(sub, fp, epoch);
+    const good = (fingerprint: string) =>
+      this.secrets.keys.some((keys) => proofOf(fingerprint, keys) === fp);
+    const account = this.#current(sub, epoch, good);
     return account && { account, access };
   }
 
@@ -100,15 +105,21 @@ export class TokenService {
   /** The account whose refresh token this is, or undefined when it is none, or none any more. */
   redeemRefresh(text: string): Account | undefined {
     const claims = Refresh.safeParse(this.secrets.unseal(REFRESH, text));
-    return claims.success
-      ? this.#current(claims.data.sub, claims.data.fp, claims.data.epoch)
-      : undefined;
+    if (!claims.success) return undefined;
+    const { sub, fp, epoch } = claims.data;
+    return this.#current(sub, epoch, (fingerprint) => fingerprint === fp);
   }
 
-  #current(username: string, fingerprint: string | undefined, epoch: number): Account | undefined {
+  #current(
+    username: string,
+    epoch: number,
+    good: (fingerprint: string) => boolean,
+  ): Account | undefined {
     const account = this.accounts.find(username);
-    return account && account.fingerprint === fingerprint && account.epoch === epoch
-      ? account
-      : undefined;
+    return account && account.epoch === epoch && good(account.fingerprint) ? account : undefined;
   }
+}
+
+function proofOf(fingerprint: string, { seal }: SigningKeys): string {
+  return createHmac('sha256', seal).update(`fingerprint ${fingerprint}`).digest('base64url');
 }

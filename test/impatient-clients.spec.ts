@@ -1,0 +1,192 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { answer, FaultServer, huge, stall } from './support/fault-server';
+import { startGate } from './support/gate';
+import { openInnerGate, type InnerGate } from './support/inner-gate';
+import { eventually } from './support/lifecycle';
+
+const DIGEST = `sha256:${createHash('sha256').update('blob').digest('hex')}`;
+
+/** Writes exactly these bytes, and gathers what comes back. */
+function speak(
+  port: number,
+  bytes: string,
+): { socket: Socket; heard: () => string; closed: Promise<void> } {
+  let text = '';
+  const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
+  socket.on('data', (chunk) => (text += chunk.toString('latin1'))).on('error', () => undefined);
+  return {
+    socket,
+    heard: () => text,
+    closed: new Promise((resolve) => socket.once('close', () => resolve())),
+  };
+}
+
+function request(line: string, authorization: string, more = ''): string {
+  return `${line} HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${authorization}\r\n${more}\r\n`;
+}
+
+describe('clients that do not wait', () => {
+  let upstream: FaultServer;
+  let gate: InnerGate;
+
+  beforeEach(async () => {
+    upstream = await FaultServer.start();
+    gate = await openInnerGate({
+      UPSTREAM_REGISTRY: upstream.url.href,
+      MAX_CONNECTIONS: '4',
+      UPSTREAM_HEADER_TIMEOUT: '2s',
+    });
+  });
+
+  afterEach(async () => {
+    await gate.close();
+    await upstream.close();
+  });
+
+  it('leave nothing open upstream when they go while their login is being checked', async () => {
+    upstream.handler = huge(1024 ** 3);
+    const logins = await Promise.all(['a', 'b', 'c'].map((name) => gate.account(`early-${name}`)));
+
+    for (const authorization of logins) {
+      const { socket, closed } = speak(
+        gate.port,
+        request(`GET /v2/team/app/blobs/${DIGEST}`, authorization),
+      );
+      // Long enough to be parsed, shorter than a hash.
+      await sleep(10);
+      socket.destroy();
+      await closed;
+    }
+
+    // The hashes are done by the time that one more login of each has an answer.
+    for (const authorization of logins) {
+      await fetch(`${gate.url}/v2/`, { headers: { authorization } });
+    }
+    await eventually('no connection is left upstream', () => upstream.open === 0);
+  });
+
+  it('end their connection when they ask for more before the answer is whole', async () => {
+    upstream.handler = stall();
+
+    const { closed, heard } = speak(
+      gate.port,
+      request(`GET /v2/team/app/blobs/${DIGEST}`, gate.admin).repeat(3),
+    );
+    await closed;
+
+    expect(heard()).toBe('');
+    await eventually('no connection is left upstream', () => upstream.open === 0);
+  });
+
+  it('leave nothing open upstream when they go before their body is relayed', async () => {
+    let slow = false;
+    upstream.handler = async (incoming, response) => {
+      if (incoming.url?.startsWith('/token')) {
+        if (slow) await sleep(300);
+        response
+          .writeHead(200, { 'content-type': 'application/json' })
+          .end(JSON.stringify({ token: randomBytes(8).toString('hex'), expires_in: 60 }));
+      } else if (incoming.headers.authorization === undefined) {
+        response
+          .writeHead(401, {
+            'www-authenticate': `Bearer realm="${upstream.url.href}token",service="x"`,
+          })
+          .end();
+      } else response.writeHead(202, { location: '/up', 'docker-upload-uuid': 'u' }).end();
+    };
+    const begun = await fetch(`${gate.url}/v2/team/app/blobs/uploads/`, {
+      method: 'POST',
+      headers: { authorization: gate.admin },
+    });
+    slow = true;
+
+    const line = `PATCH ${begun.headers.get('location')}`;
+    const { socket, closed } = speak(
+      gate.port,
+      request(line, gate.admin, 'Content-Length: 1000\r\n'),
+    );
+    await eventually(
+      'the gate asks for a fresh token',
+      () => upstream.requests.filter(({ url }) => url.startsWith('/token')).length === 2,
+    );
+    socket.destroy();
+    await closed;
+
+    await eventually('no connection is left upstream', () => upstream.open === 0);
+    expect(upstream.requests.some(({ method }) => method === 'PATCH')).toBe(false);
+  });
+
+  it('hear 503 at once when the upstream answers a body with a change of protocol', async () => {
+    upstream.queue(
+      answer(202, '', { location: '/up', 'docker-upload-uuid': 'u' }),
+      ({ socket }) => {
+        socket.write(
+          'HTTP/1.1 101 Switching Protocols\r\nUpgrade: foo\r\nConnection: upgrade\r\n\r\n',
+        );
+      },
+    );
+    const begun = await fetch(`${gate.url}/v2/team/app/blobs/uploads/`, {
+      method: 'POST',
+      headers: { authorization: gate.admin },
+    });
+
+    const sent = await fetch(`${gate.url}${begun.headers.get('location')}`, {
+      method: 'PATCH',
+      headers: { authorization: gate.admin },
+      body: 'x',
+    });
+
+    expect(sent.status).toBe(503);
+  });
+
+  it('S20: cannot guess faster by asking several times on one connection', async () => {
+    upstream.handler = stall();
+    const wrong = `Basic ${Buffer.from('admin:wrong').toString('base64')}`;
+
+    const { heard, closed } = speak(
+      gate.port,
+      request(`GET /v2/team/app/blobs/${DIGEST}`, gate.admin) +
+        request('GET /v2/', wrong).repeat(20),
+    );
+    await closed;
+
+    expect(heard()).not.toContain('401');
+  });
+});
+
+describe('clients that ask for large manifests and do not read', () => {
+  it('cost no more memory than the gate has set apart for that', async () => {
+    const manifest = Buffer.alloc(4 * 1024 * 1024, ' ');
+    const upstream = await FaultServer.start({
+      handler: answer(200, manifest, {
+        'content-type': 'application/vnd.oci.image.manifest.v1+json',
+      }),
+    });
+    const gate = await startGate({
+      UPSTREAM_REGISTRY: upstream.url.href,
+      ANONYMOUS_ACCESS: 'pull',
+    });
+    const idle = gate.memory().now;
+
+    const stalled = Array.from({ length: 150 }, () => {
+      const client = connect(gate.port, '127.0.0.1', () => {
+        client.pause();
+        client.write('GET /v2/team/app/manifests/1 HTTP/1.1\r\nHost: localhost\r\n\r\n');
+      });
+      return client.on('error', () => undefined);
+    });
+    await eventually(
+      'the upstream was asked by all that found room',
+      () => upstream.requests.length >= 16,
+    );
+    await sleep(1_000);
+    const peak = gate.memory().peak - idle;
+    for (const client of stalled) client.destroy();
+
+    expect(peak).toBeLessThan(250 * 1024 * 1024);
+    expect((await fetch(`${gate.url}/health/ready`)).status).toBe(200);
+    await upstream.close();
+  }, 30_000);
+});
