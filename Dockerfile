@@ -1,5 +1,3 @@
-# syntax=docker/dockerfile:1
-
 # Builds with everything, then throws away what only the build needs (the devDependency `node` among it: the image
 # brings its own).
 FROM node:24-bookworm-slim AS build
@@ -11,9 +9,8 @@ COPY src ./src
 RUN npm run build && npm prune --omit=dev --no-audit
 
 FROM node:24-bookworm-slim
+# HOST and PORT have their defaults, so that PROXY_LISTEN_ADDR may stand in their place.
 ENV NODE_ENV=production \
-    HOST=0.0.0.0 \
-    PORT=8080 \
     DATA_DIR=/data
 WORKDIR /app
 RUN install -d -o node -g node -m 0700 /data
@@ -27,9 +24,10 @@ VOLUME /data
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 
-# Asks the gate itself whether it is ready; its certificate need not name this address.
-HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --start-interval=1s --retries=3 \
-  CMD ["node", "-e", "const { HOST, PORT, TLS_CERT_FILE } = process.env; const host = !HOST || HOST === '0.0.0.0' || HOST === '::' ? '127.0.0.1' : HOST; require(TLS_CERT_FILE ? 'node:https' : 'node:http').get({ host, port: PORT, path: '/health/ready', rejectUnauthorized: false, timeout: 4000 }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('timeout', () => process.exit(1)).on('error', () => process.exit(1))"]
+# Asks the gate itself whether it is ready, where its settings say that it listens; its certificate need not name that
+# address.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
+  CMD ["node", "-e", "const { HOST, PORT, PROXY_LISTEN_ADDR, TLS_CERT_FILE } = process.env; const [, address, number] = /^(.*):([0-9]+)$/.exec(PROXY_LISTEN_ADDR || '') || []; const bare = (HOST || address || '').replace('[', '').replace(']', ''); const host = ['', '0.0.0.0', '::'].includes(bare) ? '127.0.0.1' : bare; const port = PORT || number || 8080; require(TLS_CERT_FILE ? 'node:https' : 'node:http').get({ host, port, path: '/health/ready', rejectUnauthorized: false, timeout: 4000 }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('timeout', () => process.exit(1)).on('error', () => process.exit(1))"]
 
 # Node itself is process 1: it gets the SIGTERM, and drains.
 CMD ["node", "dist/main.js"]

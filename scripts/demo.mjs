@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { startMemoryRegistry } from './demo/registry.mjs';
 
 const MAIN = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist', 'main.js');
-const ACCOUNT = { username: 'demo', password: randomBytes(9).toString('base64url') };
+const ACCOUNT = { username: 'demo', password: randomBytes(9).toString('hex') };
 
 /** The usual port if it is free, else any. */
 function freePort(port) {
@@ -64,7 +64,7 @@ Tidegate stands at http://${address}, in front of a registry in memory.
 An account was made: ${username}, password ${password}
 
 Log in:
-  docker login ${address} -u ${username} -p ${password}
+  echo ${password} | docker login ${address} -u ${username} --password-stdin
 
 Make an image out of nothing, push it, and pull it back:
   echo hello > hello.txt && tar -c hello.txt | docker import - ${address}/team/app:1

@@ -15,6 +15,7 @@ tools=(
   ctr:docker.io
   htpasswd:apache2-utils
   openssl:openssl
+  unshare:util-linux
 )
 
 PATH="$PATH:/usr/sbin:/sbin"

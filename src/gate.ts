@@ -115,7 +115,7 @@ async function endTransfers(
   const sweep = setInterval(() => server.closeIdleConnections(), 100);
   const cut = setTimeout(() => {
     log.warn('transfers did not end in time and were cut');
-    server.closeAllConnections();
+    for (const socket of connections) socket.destroy();
   }, deadline);
   while (connections.size > 0) {
     await Promise.all(

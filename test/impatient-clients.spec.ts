@@ -45,6 +45,11 @@ describe('clients that do not wait', () => {
     await upstream.close();
   });
 
+  async function expectNothingOpen(): Promise<void> {
+    await eventually('no connection is left upstream', () => upstream.open === 0);
+    expect(upstream.open).toBe(0);
+  }
+
   it('leave nothing open upstream when they go while their login is being checked', async () => {
     upstream.handler = huge(1024 ** 3);
     const logins = await Promise.all(['a', 'b', 'c'].map((name) => gate.account(`early-${name}`)));
@@ -64,7 +69,7 @@ describe('clients that do not wait', () => {
     for (const authorization of logins) {
       await fetch(`${gate.url}/v2/`, { headers: { authorization } });
     }
-    await eventually('no connection is left upstream', () => upstream.open === 0);
+    await expectNothingOpen();
   });
 
   it('end their connection when they ask for more before the answer is whole', async () => {
@@ -77,7 +82,7 @@ describe('clients that do not wait', () => {
     await closed;
 
     expect(heard()).toBe('');
-    await eventually('no connection is left upstream', () => upstream.open === 0);
+    await expectNothingOpen();
   });
 
   it('leave nothing open upstream when they go before their body is relayed', async () => {
@@ -114,7 +119,7 @@ describe('clients that do not wait', () => {
     socket.destroy();
     await closed;
 
-    await eventually('no connection is left upstream', () => upstream.open === 0);
+    await expectNothingOpen();
     expect(upstream.requests.some(({ method }) => method === 'PATCH')).toBe(false);
   });
 

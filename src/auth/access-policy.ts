@@ -4,7 +4,7 @@ import { Settings } from '../config/settings';
 import type { AskedScope } from '../edge/token-request';
 import type { Access, RepositoryAction } from '../oci/access';
 import type { CanonicalName } from '../oci/repository-name';
-import type { Account } from './accounts/accounts.service';
+import type { Account } from './accounts/account';
 import { completePattern, matchesPattern } from './repository-pattern';
 
 /** Somebody with an account, or an anonymous reader. */

@@ -15,6 +15,9 @@ export interface MemoryBudgetLimits {
 
 const LIMITS: MemoryBudgetLimits = { total: 64 * 1024 * 1024, patience: 10_000, tenure: 5_000 };
 
+/** Milliseconds. */
+const RELIEF_INTERVAL = 50;
+
 interface Holding {
   bytes: number;
   readonly since: number;
@@ -36,7 +39,7 @@ export class MemoryBudget {
   readonly #holdings = new Map<ServerResponse, Holding>();
   readonly #waiting = new Set<Waiting>();
   #held = 0;
-  #timer: NodeJS.Timeout | undefined;
+  #relieving = false;
 
   constructor(limits: Partial<MemoryBudgetLimits> = {}) {
     this.#limits = { ...LIMITS, ...limits };
@@ -103,12 +106,14 @@ export class MemoryBudget {
 
   /** While anybody waits: cuts the eldest holder, one a round, once it has had its time. */
   #relieve(): void {
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
+    if (this.#relieving) return;
+    this.#relieving = true;
+    setTimeout(() => {
+      this.#relieving = false;
       const [eldest] = this.#holdings;
       if (eldest && performance.now() - eldest[1].since > this.#limits.tenure) eldest[0].destroy();
       if (this.#waiting.size > 0) this.#relieve();
-    }, 50);
+    }, RELIEF_INTERVAL);
   }
 }
 

@@ -13,8 +13,9 @@ const PLAIN = ['--src-tls-verify=false', '--dest-tls-verify=false'];
 describeWith(['skopeo'], 'npm run demo', () => {
   it('stands up with an account, takes an image and gives it back, and leaves nothing behind', async () => {
     const demo = new Service(process.execPath, [DEMO]);
-    const [, address = '', username = '', password = ''] = await demo.until('the commands', () => {
-      return /docker login (localhost:\d+) -u (\S+) -p (\S+)/.exec(demo.stdout) ?? undefined;
+    const [, password = '', address = '', username = ''] = await demo.until('the commands', () => {
+      const login = /echo (\S+) \| docker login (localhost:\d+) -u (\S+) --password-stdin/;
+      return login.exec(demo.stdout) ?? undefined;
     });
     const passwordFile = /\$\(cat ([^)]+)\)/.exec(demo.stdout)?.[1] ?? '';
     const image = imageOf(layersWith(MIB));

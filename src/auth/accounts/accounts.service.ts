@@ -27,8 +27,6 @@ import { ensureAdmin, type InitialAdmin } from './initial-admin';
 import { LoginVerifier } from './login-verifier';
 import { PasswordHasher } from './password-hasher';
 
-export type { Account } from './account';
-
 @Injectable()
 export class Accounts {
   readonly #settings: Settings;

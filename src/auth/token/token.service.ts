@@ -5,7 +5,8 @@ import { z } from 'zod';
 import { Secrets, type SigningKeys } from '../../config/secrets';
 import { Settings } from '../../config/settings';
 import type { Access } from '../../oci/access';
-import { Accounts, type Account } from '../accounts/accounts.service';
+import type { Account } from '../accounts/account';
+import { Accounts } from '../accounts/accounts.service';
 
 /** What a good token says: whose it is (undefined: an anonymous reader's) and the most that it can be used for. */
 export interface TokenGrant {
