@@ -15,6 +15,12 @@ program
   .description('check the settings and the account files, and print what is in force')
   .action(checkConfig);
 
+// `… | head` has read enough: that is no fault.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
+});
+
 program.parseAsync().catch((error: unknown) => {
   // No stack: the message names fault and remedy, and a stack would be read as a crash.
   process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);

@@ -1,7 +1,6 @@
 /** The project's fixed points: what people and machines that use it may count on, held against the tree itself. */
 import 'reflect-metadata';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { createRequire } from 'node:module';
 import {
   existsSync,
   mkdirSync,
@@ -11,9 +10,9 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { parse as parseYaml } from 'yaml';
 import { AdminModule } from '../src/admin/admin.module';
 import { AppModule } from '../src/app.module';
 import { AccountsModule } from '../src/auth/accounts/accounts.module';
@@ -250,57 +249,5 @@ describe('the documents', () => {
 
   it('keep what is not released yet in the change log', () => {
     expect(read('CHANGELOG.md')).toMatch(/^## Unreleased$/m);
-  });
-});
-
-describe('the image', () => {
-  const dockerfile = read('Dockerfile');
-  const lastStage = dockerfile.slice(dockerfile.lastIndexOf('\nFROM '));
-
-  it('runs as somebody other than root, with Node as the process that gets the signals', () => {
-    expect(lastStage).toMatch(/^USER [1-9]\d*(?::[1-9]\d*)?$/m);
-    expect(lastStage).toMatch(/^CMD \["node", "dist\/main\.js"\]$/m);
-    expect(lastStage).toMatch(/^STOPSIGNAL SIGTERM$/m);
-  });
-
-  it('has a health check that is a whole program for Node, and needs no other', () => {
-    const check = /^HEALTHCHECK .*\\\n +CMD (\[.*\])$/m.exec(lastStage)?.[1];
-
-    const [program, flag, script] = JSON.parse(check!) as string[];
-    expect([program, flag]).toEqual(['node', '-e']);
-    expect(script).toContain('/health/ready');
-    expect(() => new Function('require', 'process', script!)).not.toThrow();
-  });
-
-  it('is built from nothing but what is named', () => {
-    const rules = read('.dockerignore')
-      .split('\n')
-      .filter((line) => line !== '' && !line.startsWith('#'));
-    const named = rules.filter((line) => line.startsWith('!')).map((line) => line.slice(1));
-
-    expect(rules[0]).toBe('*');
-    expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
-    const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, paths]) =>
-      paths!.split(' '),
-    );
-    expect(copied.toSorted()).toEqual(named.toSorted());
-  });
-
-  it('is run by compose with no more rights than it needs, and with time to drain', () => {
-    const { services } = parseYaml(read('compose.yaml')) as {
-      services: Record<string, Record<string, unknown>>;
-    };
-
-    expect(Object.keys(services)).toEqual(['tidegate']);
-    expect(services['tidegate']).toMatchObject({
-      read_only: true,
-      cap_drop: ['ALL'],
-      security_opt: ['no-new-privileges:true'],
-      restart: 'unless-stopped',
-    });
-    // The default of DRAIN_TIMEOUT is 30 s.
-    expect(
-      Number.parseInt(String(services['tidegate']?.['stop_grace_period']), 10),
-    ).toBeGreaterThan(30);
   });
 });
