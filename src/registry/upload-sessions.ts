@@ -23,6 +23,12 @@ export type Begun =
   | { readonly uploaded: true; readonly digest: Digest }
   | { readonly uploaded: false; readonly url: URL; readonly uuid: string | undefined };
 
+/** A blob that another repository of the same registry holds. */
+interface Mount {
+  readonly digest: Digest;
+  readonly from: NamedRepository;
+}
+
 /** The upstream's side of an upload. */
 @Injectable()
 export class UploadSessions {
@@ -33,11 +39,21 @@ export class UploadSessions {
     private readonly relay: BodyRelay,
   ) {}
 
-  /** Begins an upload, or mounts the blob where the upstream can. */
-  async begin(
+  /** Begins an upload, or mounts the blob where the upstream can, and lets the gate. */
+  async begin(name: NamedRepository, identity: Identity, mount?: Mount): Promise<Begun> {
+    try {
+      return await this.#begin(name, identity, mount);
+    } catch (error) {
+      const refused = error instanceof OciError && error.code === 'DENIED';
+      if (mount && refused) return this.#begin(name, identity, undefined);
+      throw error;
+    }
+  }
+
+  async #begin(
     name: NamedRepository,
     identity: Identity,
-    mount?: { digest: Digest; from: NamedRepository },
+    mount: Mount | undefined,
   ): Promise<Begun> {
     const query = mount ? `?mount=${mount.digest}&from=${mount.from.repository}` : '';
     const path = `/v2/${name.repository}/blobs/uploads/`;
