@@ -37,7 +37,9 @@ export const upstream = {
   UPSTREAM_HEADER_TIMEOUT: always({
     schema: duration(1, HOUR),
     default: '30s',
-    meaning: "How long the registry's answer may take to begin.",
+    meaning:
+      "How long the registry's answer may take to begin. To the body of an upload it may take ten times that: registries " +
+      'hash what they were sent before they answer.',
   }),
   UPSTREAM_IDLE_TIMEOUT: always({
     schema: duration(1, HOUR),

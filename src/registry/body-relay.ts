@@ -38,10 +38,10 @@ export class BodyRelay {
     private readonly upstream: UpstreamClient,
     @Inject(Settings) settings: Settings,
   ) {
+    const patience = settings.upstream.headerTimeout * PATIENCE;
     this.#proxy = createProxyMiddleware({
       changeOrigin: true,
       selfHandleResponse: true,
-      proxyTimeout: settings.upstream.headerTimeout * PATIENCE,
       // The middleware's own error page and log lines are left out: they would stand in the client's answer.
       ejectPlugins: true,
       plugins: [
@@ -55,6 +55,10 @@ export class BodyRelay {
           // An answer that is none (101) is followed by no other event than this.
           server.on('proxyReq', (upward, request) => {
             upward.once('close', () => passageOf(request)?.reject(new Error('no answer')));
+            upward.setTimeout(patience, () => {
+              passageOf(request)?.reject(new OciError('UPSTREAM_TIMEOUT'));
+              upward.destroy();
+            });
           });
         },
       ],
@@ -69,6 +73,7 @@ export class BodyRelay {
 
   /**
    * @throws OciError UNAVAILABLE when the upstream cannot be reached or breaks off: clients then send the body again.
+   * UPSTREAM_TIMEOUT when nothing moves for ten times the header timeout.
    */
   async send(
     request: IncomingMessage,
@@ -84,20 +89,22 @@ export class BodyRelay {
     request.method = method;
     request.url = `${to.pathname}${to.search}`;
     return new Promise<UpstreamResponse>((resolve, reject) => {
-      const fail = (error: unknown) =>
-        reject(
-          new OciError('UNAVAILABLE', {
-            message: 'the upstream registry broke off the upload',
-            headers: { 'Retry-After': '5' },
-            cause: error,
-          }),
-        );
+      const fail = (error: unknown) => reject(failureOf(error));
       if (response.closed) return fail(undefined);
       this.#passages.set(request, { to, resolve, reject: fail });
       response.once('close', () => fail(undefined));
       this.#proxy(request, response, fail).catch(fail);
     });
   }
+}
+
+function failureOf(error: unknown): OciError {
+  if (error instanceof OciError) return error;
+  return new OciError('UNAVAILABLE', {
+    message: 'the upstream registry broke off the upload',
+    headers: { 'Retry-After': '5' },
+    cause: error,
+  });
 }
 
 function responseOf(answer: IncomingMessage): UpstreamResponse {

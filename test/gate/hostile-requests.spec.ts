@@ -4,7 +4,7 @@ import { startGate, type Gate } from '../support/gate';
 import { basic, raw, send, type Account } from '../support/http';
 import { atTheEnd } from '../support/lifecycle';
 import type { Registry } from '../support/registry';
-import { startStand, visit } from '../support/stand';
+import { startStand } from '../support/stand';
 import { describeWith } from '../support/tools';
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;
@@ -257,14 +257,5 @@ describeWith(['docker-registry'], 'hostile requests', () => {
       }
     });
     expect(connections).toBe(0);
-  });
-
-  it('the prefix and the ns of the registry behind it are one of its names each', async () => {
-    const who = await visit(gate, account, 'team/app', 'pull');
-
-    const prefixed = await who.ask(`/v2/${registry.host}/team/app/manifests/none`);
-    const spaced = await who.ask(`/v2/team/app/manifests/none?ns=${registry.host}`);
-
-    for (const answer of [prefixed, spaced]) expect([400, 404]).toContain(answer.status);
   });
 });

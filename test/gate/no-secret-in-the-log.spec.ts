@@ -111,7 +111,6 @@ describeWith(
         },
       });
       atTheEnd(() => Promise.all([cdn.close(), upstream.close()]));
-      atTheEnd(() => Promise.all([cdn.close(), upstream.close()]));
       const gate = await startGate({ UPSTREAM_REGISTRY: upstream.url.origin, LOG_LEVEL: 'trace' });
       secrets.set('signature', SIGNED);
       const who = await visit(gate, await gate.addAccount(), 'team/app', 'pull');

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { SETTINGS, UNSUPPORTED } from '../../src/config/setting-table';
 import { runGate } from '../support/gate';
 import { freshFolder } from '../support/lifecycle';
 
@@ -46,8 +47,15 @@ const WRONG: [name: string, value: string, also?: Record<string, string>][] = [
   ['DRAIN_DELAY', '2h'],
   ['CACHE', 'on'],
   ['CACHE_DIR', '/tmp/cache'],
+  ['CACHE_MAX_SIZE', '10GiB'],
+  ['CACHE_MIN_FREE', '1GiB'],
+  ['CACHE_MAX_AGE', '30d'],
+  ['CACHE_TAG_TTL', '1m'],
+  ['CACHE_MEMORY', '64MiB'],
   ['CONFIG_FILE', '/tmp/tidegate.yaml'],
   ['CUSTOM_DOMAIN', 'example.com'],
+  ['TARGET_UPSTREAM', 'https://registry.example'],
+  ['UPSTREAM_LIBRARY', 'true'],
   ['TRUSTED_NETWORKS', '10.0.0.0/8'],
   ['PRESET', 'dockerpush'],
   ['SKIP_AUTH_PROXY', 'true'],
@@ -74,9 +82,36 @@ describe('a setting that is wrong', () => {
       expect(stderr).not.toMatch(/\n\s+at /);
       expect(stdout).toBe('');
       if (SECRET.includes(name)) expect(stderr).not.toContain(value);
+      expect(stderr).not.toContain('listens on');
       expect(existsSync(dataDir) ? readdirSync(dataDir) : []).toEqual([]);
     },
   );
+
+  it('is tried here of every setting that there is', () => {
+    const tried = new Set(WRONG.map(([name]) => name));
+    // A data folder that is wrong has a spec of its own, and no list of exceptions is wrong.
+    const elsewhere = ['DATA_DIR', 'NO_PROXY'];
+
+    const names = [...Object.keys(SETTINGS), ...Object.keys(UNSUPPORTED)];
+
+    expect(names.filter((name) => !tried.has(name)).sort()).toEqual(elsewhere);
+  });
+
+  it.each([
+    'ADMIN_PASSWORD',
+    'TOKEN_SECRET',
+    'TOKEN_SECRET_PREVIOUS',
+    'ACCOUNTS',
+    'UPSTREAM_PASSWORD',
+  ])('%s in a file that is not there ends the start too, and says which file', async (name) => {
+    const file = '/nonexistent/secret';
+
+    const { code, stderr } = await runGate({ [`${name}_FILE`]: file });
+
+    expect(code).toBe(1);
+    expect(stderr).toContain(`${name}_FILE`);
+    expect(stderr).toContain(file);
+  });
 
   it('is told together with all the others', async () => {
     const wrong = { PORT: 'x', TOKEN_TTL: '1', LOG_LEVEL: 'loud', UPSTREAM_REGISTRY: 'ftp://x' };
