@@ -146,6 +146,50 @@ describe('clients that do not wait', () => {
     expect(sent.status).toBe(503);
   });
 
+  it('S20: cannot guess without being counted by leaving before the verdict', async () => {
+    const wrong = `Basic ${Buffer.from('admin:wrong').toString('base64')}`;
+    for (let guess = 0; guess < 15; guess += 1) {
+      const { socket, closed } = speak(gate.port, request('GET /v2/', wrong));
+      await sleep(10);
+      socket.destroy();
+      await closed;
+    }
+
+    const login = () => fetch(`${gate.url}/v2/`, { headers: { authorization: gate.admin } });
+
+    await eventually('the login is refused', async () => (await login()).status === 429);
+    expect((await login()).status).toBe(429);
+  });
+
+  it('count as having an upload open when they leave in the middle of a whole blob', async () => {
+    await gate.close();
+    gate = await openInnerGate({ UPSTREAM_REGISTRY: upstream.url.href, MAX_UPLOADS: '3' });
+    upstream.handler = (incoming, response) => {
+      if (incoming.method === 'POST') response.writeHead(202, { location: '/up' }).end();
+    };
+    const digest = `digest=${DIGEST}`;
+    const begin = () =>
+      fetch(`${gate.url}/v2/team/app/blobs/uploads/`, {
+        method: 'POST',
+        headers: { authorization: gate.admin },
+      });
+
+    for (let upload = 1; upload <= 3; upload += 1) {
+      const line = `POST /v2/team/app/blobs/uploads/?${digest}`;
+      const { socket, closed } = speak(
+        gate.port,
+        `${request(line, gate.admin, 'Content-Length: 1000\r\n')}half`,
+      );
+      await eventually('the blob is on its way', () => {
+        return upstream.requests.filter(({ method }) => method === 'PUT').length === upload;
+      });
+      socket.destroy();
+      await closed;
+    }
+
+    expect((await begin()).status).toBe(429);
+  });
+
   it('S20: cannot guess faster by asking several times on one connection', async () => {
     upstream.handler = stall();
     const wrong = `Basic ${Buffer.from('admin:wrong').toString('base64')}`;

@@ -110,6 +110,15 @@ describe('the /v2 rooms before an upstream that misbehaves', () => {
       expect([wrong.status, right.status]).toEqual([502, 200]);
     });
 
+    it('S5: refuse what only claims to be signed within', async () => {
+      const type = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
+      upstream.handler = answer(200, 'evil bytes', { 'content-type': type });
+
+      const response = await ask(`/v2/team/app/manifests/${digestOf(MANIFEST)}`);
+
+      expect(response.status).toBe(502);
+    });
+
     it('fill in what a HEAD of the upstream’s leaves out', async () => {
       upstream.handler = (request, response) => {
         if (request.method === 'HEAD')
@@ -185,6 +194,46 @@ describe('the /v2 rooms before an upstream that misbehaves', () => {
 
       expect(response.status).toBe(502);
       expect(elsewhere.requests).toEqual([]);
+    });
+
+    it.each([
+      ['numbers', '[' + '0,'.repeat(2_000_000) + '0]'],
+      ['lists', '[' + '[],'.repeat(2_000_000) + '[]]'],
+    ])('refuse millions of %s for tags, without a thought', async (_what, tags) => {
+      upstream.handler = answer(200, `{"name":"team/app","tags":${tags}}`);
+      const before = process.memoryUsage().rss;
+
+      const response = await ask('/v2/team/app/tags/list');
+
+      expect(response.status).toBe(502);
+      expect(process.memoryUsage().rss - before).toBeLessThan(300 * 1024 * 1024);
+    });
+
+    it('find the next page among several links', async () => {
+      const link = '</v2/a/tags/list?last=0>; rel="prev", </v2/a/tags/list?last=2>; rel="next"';
+      upstream.queue(json({ tags: ['1', '2'] }, { link }));
+
+      const response = await ask('/v2/team/app/tags/list');
+
+      expect(response.headers.get('link')).toBe('</v2/team/app/tags/list?last=2>; rel="next"');
+    });
+
+    it('serve many at once though nobody says how long they are', async () => {
+      const tags = Array.from({ length: 100_000 }, (_, at) => `tag-${at}`);
+      upstream.handler = (_request, response) => {
+        response.writeHead(200, { 'content-type': 'application/json' });
+        response.end(JSON.stringify({ name: 'team/app', tags }));
+      };
+
+      const statuses = await Promise.all(
+        Array.from({ length: 20 }, async () => {
+          const response = await ask('/v2/team/app/tags/list');
+          await response.arrayBuffer();
+          return response.status;
+        }),
+      );
+
+      expect(new Set(statuses)).toEqual(new Set([200]));
     });
 
     it('pass on that a registry knows no referrers', async () => {

@@ -4,6 +4,7 @@ import { digestOf, matches, parseDigest, type Digest } from '../oci/digest';
 import { MANIFEST_MEDIA_TYPES, parseMediaType } from '../oci/media-type';
 import { OciError } from '../oci/oci-error';
 import { isDigest, type Reference } from '../oci/reference';
+import { SIGNED_MANIFEST, signedPayload } from '../oci/signed-manifest';
 import type { RepositoryName } from '../oci/repository-name';
 import {
   discard,
@@ -24,7 +25,7 @@ export interface Source {
 /** For whom it is fetched: when they leave, and what asks for room before a part of an answer is held for them. */
 export interface Reader {
   readonly signal: AbortSignal;
-  readonly hold: (bytes: number) => Promise<void>;
+  readonly hold: (bytes: number) => Promise<(actual: number) => void>;
 }
 
 /** A manifest, or what a HEAD says of one. */
@@ -59,7 +60,7 @@ export class ContentService {
     const named = isDigest(reference)
       ? reference
       : parseDigest(response.headers['docker-content-digest'] ?? '');
-    if (named && !isSigned(response) && !matches(named, bytes)) {
+    if (named && !matches(named, digestedPart(response, bytes))) {
       throw new OciError('BAD_UPSTREAM', {
         message: `the upstream registry sent a manifest that is not ${named}`,
       });
@@ -147,13 +148,10 @@ function mediaTypeOf(response: UpstreamResponse): string {
   return type;
 }
 
-/** docker's first manifests are signed within: their digest is of the part that is signed, not of the bytes. */
-function isSigned({ headers }: UpstreamResponse): boolean {
-  return (
-    headers['content-type']?.startsWith(
-      'application/vnd.docker.distribution.manifest.v1+prettyjws',
-    ) ?? false
-  );
+/** The bytes that a manifest's digest is of: all, but for docker's first manifests, which are signed within. */
+function digestedPart({ headers }: UpstreamResponse, bytes: Buffer): Buffer {
+  const type = headers['content-type']?.split(';', 1)[0]?.trim();
+  return (type === SIGNED_MANIFEST ? signedPayload(bytes) : undefined) ?? bytes;
 }
 
 /** Who takes anything is best served with a manifest of today: registries answer a bare wildcard with their oldest kind. */

@@ -9,7 +9,7 @@ export interface BodyBounds {
   /** Milliseconds until it must have come whole; without it, the connection's idle rule alone counts. */
   readonly within?: number;
   /** Asks for room before the body is read; for bodies that are not tiny. */
-  readonly hold?: (bytes: number) => Promise<void>;
+  readonly hold?: (bytes: number) => Promise<(actual: number) => void>;
 }
 
 /**
@@ -27,7 +27,7 @@ export async function readSmallBody(
   const cutShort = () => new OciError('BODY_INVALID', { message: `${what} did not come whole` });
   if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge();
   // Of a chunked body nobody knows the size before its end.
-  await hold?.(Number(request.headers['content-length'] ?? limit));
+  const release = await hold?.(Number(request.headers['content-length'] ?? limit));
   if (request.destroyed) throw cutShort();
   wantBody();
   const chunks: Buffer[] = [];
@@ -49,5 +49,6 @@ export async function readSmallBody(
     const late = within === undefined ? undefined : setTimeout(() => settle(cutShort()), within);
     request.on('data', onData).on('end', onEnd).on('close', onClose);
   });
+  release?.(size);
   return Buffer.concat(chunks);
 }

@@ -111,8 +111,12 @@ function registryOf(
   });
 }
 
-/** IPv4-mapped IPv6 as IPv4, IPv6 in its shortest form; what is no address (a proxy's mistake) stays as it is, bounded. */
-function normalAddress(address: string): string {
+/**
+ * IPv4-mapped IPv6 as IPv4, IPv6 in its shortest form, without the port that some proxies add; what is no address (a
+ * proxy's mistake) stays as it is, bounded.
+ */
+function normalAddress(text: string): string {
+  const address = text.replace(/^\[([^\]]*)\](?::\d+)?$|^([\d.]+):\d+$/, '$1$2');
   return ipaddr.isValid(address) ? ipaddr.process(address).toString() : address.slice(0, 64);
 }
 

@@ -1,8 +1,13 @@
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { connect, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { Worker } from 'node:worker_threads';
 import { pino } from 'pino';
 import { settingsFor } from '../../test/support/behind-edge';
-import { atTheEnd } from '../../test/support/lifecycle';
+import { selfSigned } from '../../test/support/certificates';
+import { atTheEnd, freshFolder } from '../../test/support/lifecycle';
 import { createServer } from './server';
 
 describe('the server', () => {
@@ -44,4 +49,48 @@ describe('the server', () => {
     expect([await ask(8 * 1024), await ask(20 * 1024)]).toEqual([200, 431]);
     expect(seen).toEqual([8 * 1024]);
   });
+
+  it('takes one request after the other on a TLS connection, however soon the next one comes', async () => {
+    const { key, cert } = selfSigned(['localhost'], ['127.0.0.1']);
+    const folder = freshFolder('tls');
+    const tls = { keyFile: join(folder, 'key.pem'), certFile: join(folder, 'cert.pem') };
+    writeFileSync(tls.keyFile, key);
+    writeFileSync(tls.certFile, cert);
+    const body = Buffer.alloc(200_000, 'x');
+    const pieces = [0, 1, 2, 3].map((at) => body.subarray(at * 65_536, (at + 1) * 65_536));
+    const settings = { ...settingsFor(), tls };
+    const server = createServer(settings, pino({ level: 'silent' }), (request, response) => {
+      response.writeHead(200, { 'content-length': body.length });
+      request.resume().once('end', () => Readable.from(pieces).pipe(response));
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    atTheEnd(() => server.close());
+
+    // On a thread of its own: within this one, the client never has its answer before the server knows that it is sent.
+    const client = new Worker(PATIENT_CLIENT, { eval: true, workerData: { port, ca: cert } });
+    const [outcome] = (await once(client, 'message')) as [string];
+    await client.terminate();
+
+    expect(outcome).toBe('all answered');
+  });
 });
+
+/** 300 times a download and then an upload, on one connection, each as soon as the one before is whole. */
+const PATIENT_CLIENT = `
+  const { parentPort, workerData: { port, ca } } = require('node:worker_threads');
+  const https = require('node:https');
+  const agent = new https.Agent({ keepAlive: true, maxSockets: 1, ca });
+  const ask = (method) => new Promise((resolve, reject) => {
+    const request = https.request({ port, host: '127.0.0.1', method, agent }, (response) => {
+      response.resume().once('end', resolve).once('error', reject);
+    });
+    request.once('error', reject).end(method === 'POST' ? 'body' : undefined);
+  });
+  (async () => {
+    for (let round = 0; round < 300; round += 1) { await ask('GET'); await ask('POST'); }
+    agent.destroy();
+    return 'all answered';
+  })().catch((error) => String(error)).then((outcome) => parentPort.postMessage(outcome));
+`;

@@ -31,20 +31,26 @@ const OPTIONS = {
  * idle rule, and from whatever is counted when an answer ends.
  */
 export function createServer({ tls }: Settings, log: Log, listener: RequestListener): Server {
-  const server = tls ? createHttps({ ...OPTIONS, ...readTls(tls) }) : createHttp(OPTIONS);
+  const server = tls
+    ? createHttps({ ...OPTIONS, handshakeTimeout: IDLE, ...readTls(tls) })
+    : createHttp(OPTIONS);
   const exchanges = new WeakMap<Socket, Exchange>();
-  const serve: RequestListener = (request, response) => {
-    const earlier = exchanges.get(request.socket)?.response;
-    if (earlier && !earlier.writableFinished) {
-      request.socket.destroy();
-      return;
-    }
+  const begin: RequestListener = (request, response) => {
     // While the gate drains, a connection ends with the answer that is under way.
     if (!server.listening) response.shouldKeepAlive = false;
-    exchanges.set(request.socket, { request, response, idles: 0, sent: 0 });
+    exchanges.set(request.socket, { request, response, idles: 0, sent: 0, followed: false });
     listener(request, response);
   };
-  server.on('request', serve).on('checkContinue', serve);
+  const serve: RequestListener = (request, response) => {
+    const earlier = exchanges.get(request.socket);
+    if (!earlier || earlier.response.writableFinished) begin(request, response);
+    else if (earlier.response.writableEnded && !earlier.followed) {
+      // The client may have all of it before the gate is told so, over TLS above all.
+      earlier.followed = true;
+      earlier.response.once('finish', () => begin(request, response));
+    } else request.socket.destroy();
+  };
+  server.on('request', serve).on('checkContinue', serve).on('checkExpectation', serve);
   server.setTimeout(IDLE, (socket: Socket) => {
     const exchange = exchanges.get(socket);
     if (!exchange || isStuck(exchange)) socket.destroy();
@@ -60,6 +66,8 @@ interface Exchange {
   /** Minutes without a byte, one after the other, and how much had been sent by then. */
   idles: number;
   sent: number;
+  /** A request came before its answer was told to be sent. */
+  followed: boolean;
 }
 
 /**

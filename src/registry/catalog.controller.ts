@@ -1,15 +1,12 @@
 import { Controller, Get, Req, Res } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { z } from 'zod';
 import { Registries } from '../config/registry-table';
 import type { Identity, Page } from '../edge/request-context';
 import { canonicalName, parseRepositoryName } from '../oci/repository-name';
 import { admitted, clientOf, type Client } from './exchange';
 import { sendJson } from './json-answer';
 import { MemoryBudget } from './memory-budget';
-import { linkTo, ListingService, shaped } from './listing.service';
-
-const Repositories = z.object({ repositories: z.array(z.string()).nullish() });
+import { linkTo, ListingService, textsIn } from './listing.service';
 
 const PAGE = 1000;
 /**
@@ -32,13 +29,14 @@ export class CatalogController {
 
   @Get()
   async list(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
-    const { identity, asked } = admitted(request, 'catalog');
+    const exchange = admitted(request, 'catalog');
+    const { identity, asked } = exchange;
     const limit = asked.page.n ?? PAGE;
     const { visible, more } = await this.#visible(
       identity,
       asked.page,
       limit,
-      clientOf(response, this.budget),
+      clientOf(exchange, response, this.budget),
     );
     const repositories = visible.slice(0, limit);
     if (more || visible.length > limit) {
@@ -70,7 +68,7 @@ export class CatalogController {
         notFound: 'UNSUPPORTED',
         ...client,
       });
-      for (const text of shaped(Repositories, listing.document).repositories ?? []) {
+      for (const text of textsIn(listing.document, 'repositories')) {
         const repository = parseRepositoryName(text);
         if (repository && identity.sees(canonicalName(registry.name, repository)))
           visible.push(repository);

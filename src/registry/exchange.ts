@@ -48,6 +48,11 @@ export interface Client {
   readonly hold: Hold;
 }
 
-export function clientOf(response: ServerResponse, budget: MemoryBudget): Client {
-  return { signal: untilClientLeaves(response), hold: budget.for(response) };
+export function clientOf(
+  { identity, context }: { identity: Identity; context: RequestContext },
+  response: ServerResponse,
+  budget: MemoryBudget,
+): Client {
+  const hold = budget.for(response, identity.username ?? context.client);
+  return { signal: untilClientLeaves(response), hold };
 }

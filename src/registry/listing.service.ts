@@ -1,5 +1,4 @@
 import { Injectable } from '@nestjs/common';
-import { z } from 'zod';
 import type { Registry } from '../config/registry-table';
 import type { Access } from '../oci/access';
 import { OciError, type OciErrorCode } from '../oci/oci-error';
@@ -29,8 +28,11 @@ export interface ListingRequest {
   readonly hold: Hold;
 }
 
-/** 100,000 tags of 128 characters. */
-const MAX_LISTING = 16 * 1024 * 1024;
+/** 100,000 tags of 80 characters. */
+const MAX_LISTING = 8 * 1024 * 1024;
+/** More objects and lists than this in one listing only serve to fill the memory, many times their length, when parsed. */
+const MAX_NESTED = 100_000;
+const OPENS = new Set([0x5b, 0x7b]);
 const MAX_LINK = 16 * 1024;
 const LINK = /<([^<>\s]{1,4096})>([^<>]*)/g;
 const NEXT = /;\s*rel\s*=\s*"?next\b/i;
@@ -76,11 +78,24 @@ export class ListingService {
   }
 }
 
-/** The listing's document, of the shape that is expected. @throws OciError BAD_UPSTREAM. */
-export function shaped<T>(shape: z.ZodType<T>, document: unknown): T {
-  const parsed = shape.safeParse(document);
-  if (!parsed.success) throw unusable();
-  return parsed.data;
+/**
+ * The texts that a listing has under that name; none where it has null there.
+ * @throws OciError BAD_UPSTREAM, at the first that is none: a hostile listing may hold millions.
+ */
+export function textsIn(document: unknown, name: string): string[] {
+  return listIn(document, name, (item) => typeof item === 'string');
+}
+
+/** The objects that a listing has under that name. @throws OciError BAD_UPSTREAM. */
+export function objectsIn(document: unknown, name: string): object[] {
+  return listIn(document, name, (item) => typeof item === 'object' && item !== null);
+}
+
+function listIn<T>(document: unknown, name: string, is: (item: unknown) => item is T): T[] {
+  if (typeof document !== 'object' || document === null) throw unusable();
+  const list = (document as Readonly<Record<string, unknown>>)[name] ?? [];
+  if (!Array.isArray(list) || !list.every(is)) throw unusable();
+  return list;
 }
 
 /** The `Link` of our own page: the upstream's query, at our address. Distribution-spec 1.1 § Listing tags. */
@@ -97,6 +112,9 @@ function nextIn(header: string): string | undefined {
 }
 
 function parseJson(body: Buffer): unknown {
+  let nested = 0;
+  for (const byte of body) if (OPENS.has(byte)) nested += 1;
+  if (nested > MAX_NESTED) throw unusable();
   try {
     return JSON.parse(body.toString('utf8'));
   } catch {

@@ -37,7 +37,7 @@ export class ManifestPush {
   ): Promise<PushedManifest> {
     const { name, reference } = asked;
     const mediaType = mediaTypeOf(request);
-    const bounds = { limit: MAX_MANIFEST, what: 'a manifest', hold };
+    const bounds = { limit: MAX_MANIFEST, what: 'a manifest', within: 30_000, hold };
     const body = await readSmallBody(request, context.wantBody, bounds);
     if (isDigest(reference) && !matches(reference, body)) {
       throw new OciError('DIGEST_INVALID', { message: `the manifest is not ${reference}` });

@@ -19,26 +19,28 @@ export class ManifestsController {
 
   @Head()
   async head(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
-    const { identity, asked } = admitted(request, 'manifest');
+    const exchange = admitted(request, 'manifest');
+    const { identity, asked } = exchange;
     const source = sourceOf(asked.name, identity);
     const manifest = await this.content.manifestHead(
       source,
       asked.reference,
       request.headers.accept,
-      clientOf(response, this.budget),
+      clientOf(exchange, response, this.budget),
     );
     response.writeHead(200, headersOf(manifest)).end();
   }
 
   @Get()
   async get(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
-    const { identity, asked } = admitted(request, 'manifest');
+    const exchange = admitted(request, 'manifest');
+    const { identity, asked } = exchange;
     const source = sourceOf(asked.name, identity);
     const manifest = await this.content.manifest(
       source,
       asked.reference,
       request.headers.accept,
-      clientOf(response, this.budget),
+      clientOf(exchange, response, this.budget),
     );
     response.writeHead(200, headersOf(manifest)).end(manifest.bytes);
   }
@@ -47,7 +49,11 @@ export class ManifestsController {
   async put(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
     const exchange = admitted(request, 'manifest');
     const { name } = exchange.asked;
-    const { digest, subject } = await this.push.run(exchange, request, this.budget.for(response));
+    const { digest, subject } = await this.push.run(
+      exchange,
+      request,
+      clientOf(exchange, response, this.budget).hold,
+    );
     response.writeHead(201, {
       Location: `/v2/${name.asked}/manifests/${digest}`,
       'Docker-Content-Digest': digest,

@@ -1,42 +1,55 @@
 import { EventEmitter } from 'node:events';
 import type { ServerResponse } from 'node:http';
-import { MemoryBudget } from './memory-budget';
+import { MemoryBudget, type MemoryBudgetLimits } from './memory-budget';
 
-/** What the budget needs of an answer: that it closes. */
-function answer(): ServerResponse {
-  const emitter = new EventEmitter() as EventEmitter & { closed: boolean; destroy(): void };
-  emitter.closed = false;
-  emitter.destroy = () => {
-    emitter.closed = true;
-    emitter.emit('close');
-  };
-  return emitter as unknown as ServerResponse;
+/** What the budget needs of an answer: that it closes, and whether all of it was written. */
+function answer({ written = false } = {}): ServerResponse {
+  const emitter = new EventEmitter();
+  const response = Object.assign(emitter, {
+    closed: false,
+    writableEnded: written,
+    destroy() {
+      response.closed = true;
+      emitter.emit('close');
+    },
+  });
+  return response as unknown as ServerResponse;
 }
 
+const room = (limits: Partial<MemoryBudgetLimits> = {}) =>
+  new MemoryBudget({ total: 100, share: 100, small: 0, ...limits });
+
 describe('MemoryBudget', () => {
-  it('gives room until an answer is closed, and no longer', async () => {
-    const budget = new MemoryBudget({ total: 100 });
+  it('gives room until an answer is closed, and the rest of it back before', async () => {
+    const budget = room();
     const first = answer();
 
-    await budget.for(first)(60);
-    await budget.for(first)(30);
-    expect(budget.held).toBe(90);
+    const settle = await budget.for(first, 'ann')(60);
+    expect(budget.held).toBe(60);
+    settle(20);
+    expect(budget.held).toBe(20);
     first.destroy();
 
     expect(budget.held).toBe(0);
   });
 
   it('lets others wait, first come first served', async () => {
-    const budget = new MemoryBudget({ total: 100 });
+    const budget = room();
     const [first, second, third] = [answer(), answer(), answer()];
     const order: string[] = [];
-    await budget.for(first)(80);
+    await budget.for(first, 'ann')(100);
 
     const big = budget
-      .for(second)(50)
+      .for(
+        second,
+        'bob',
+      )(50)
       .then(() => order.push('big'));
     const small = budget
-      .for(third)(10)
+      .for(
+        third,
+        'bob',
+      )(10)
       .then(() => order.push('small'));
     first.destroy();
     await Promise.all([big, small]);
@@ -45,23 +58,47 @@ describe('MemoryBudget', () => {
     expect(budget.held).toBe(60);
   });
 
-  it('cuts the eldest holder when others wait for longer than its time', async () => {
-    const budget = new MemoryBudget({ total: 100, tenure: 10 });
-    const [stalled, next] = [answer(), answer()];
-    await budget.for(stalled)(100);
+  it('makes nobody wait for a client whose own share is used up', async () => {
+    const budget = room({ share: 30, patience: 50 });
+    await budget.for(answer(), 'ann')(30);
 
-    await budget.for(next)(50);
+    const more = budget.for(answer(), 'ann')(30);
+    const others = budget.for(answer(), 'bob')(30);
 
-    expect(stalled.closed).toBe(true);
-    expect(budget.held).toBe(50);
+    await expect(more).rejects.toMatchObject({ status: 503 });
+    await others;
+    expect(budget.held).toBe(60);
+  });
+
+  it('lets small ones pass whoever waits', async () => {
+    const budget = room({ small: 5, patience: 50 });
+    await budget.for(answer(), 'ann')(100);
+    const waiting = expect(budget.for(answer(), 'bob')(50)).rejects.toMatchObject({ status: 503 });
+
+    await budget.for(answer(), 'eve')(5);
+
+    expect(budget.held).toBe(105);
+    await waiting;
+  });
+
+  it('cuts the eldest answer that nobody reads when others wait, and none that is still coming', async () => {
+    const budget = room({ tenure: 10 });
+    const [coming, stalled, next] = [answer(), answer({ written: true }), answer()];
+    await budget.for(coming, 'ann')(50);
+    await budget.for(stalled, 'eve')(50);
+
+    await budget.for(next, 'bob')(50);
+
+    expect([coming.closed, stalled.closed]).toEqual([false, true]);
+    expect(budget.held).toBe(100);
   });
 
   it('refuses with 503 what finds no room in time, and forgets who leaves', async () => {
-    const budget = new MemoryBudget({ total: 100, patience: 20 });
+    const budget = room({ patience: 20 });
     const [holder, late, leaving] = [answer(), answer(), answer()];
-    await budget.for(holder)(100);
+    await budget.for(holder, 'ann')(100);
 
-    const waits = Promise.allSettled([budget.for(late)(10), budget.for(leaving)(10)]);
+    const waits = Promise.allSettled([budget.for(late, 'bob')(10), budget.for(leaving, 'eve')(10)]);
     leaving.destroy();
 
     const refused = { status: 'rejected', reason: expect.objectContaining({ status: 503 }) };
@@ -72,10 +109,9 @@ describe('MemoryBudget', () => {
   });
 
   it('lets a single answer pass that is more than all there is', async () => {
-    const budget = new MemoryBudget({ total: 100 });
-    const large = answer();
+    const budget = room();
 
-    await budget.for(large)(500);
+    await budget.for(answer(), 'ann')(500);
 
     expect(budget.held).toBe(500);
   });

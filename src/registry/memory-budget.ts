@@ -1,29 +1,45 @@
 import type { ServerResponse } from 'node:http';
 import { OciError } from '../oci/oci-error';
 
-/** Asks for room for that many more bytes, and waits for it. */
-export type Hold = (bytes: number) => Promise<void>;
+/**
+ * Asks for room for that many bytes before they are read, and waits for it.
+ * @returns to be called with what there really was, when it has been read: the rest is room again.
+ */
+export type Hold = (bytes: number) => Promise<(actual: number) => void>;
 
 export interface MemoryBudgetLimits {
   /** Bytes that all requests together may hold. */
   total: number;
+  /** Bytes that one client may hold; its further requests wait, others do not. */
+  share: number;
+  /** What is no larger than this passes whoever waits: a manifest of today is some kilobytes. */
+  small: number;
   /** Milliseconds that a request waits for room. */
   patience: number;
-  /** Milliseconds after which a request that holds some may be cut, when others wait. */
+  /** Milliseconds after which an answer that its client does not read may be cut, when others wait. */
   tenure: number;
 }
 
-const LIMITS: MemoryBudgetLimits = { total: 64 * 1024 * 1024, patience: 10_000, tenure: 5_000 };
+const MIB = 1024 * 1024;
+const LIMITS: MemoryBudgetLimits = {
+  total: 64 * MIB,
+  share: 16 * MIB,
+  small: 64 * 1024,
+  patience: 10_000,
+  tenure: 5_000,
+};
 
 /** Milliseconds. */
 const RELIEF_INTERVAL = 50;
 
 interface Holding {
-  bytes: number;
+  readonly client: string;
   readonly since: number;
+  bytes: number;
 }
 
 interface Waiting {
+  readonly client: string;
   readonly bytes: number;
   readonly response: ServerResponse;
   readonly resolve: () => void;
@@ -31,12 +47,13 @@ interface Waiting {
 
 /**
  * Blobs are streamed, but manifests and listings have to be held whole for a moment: verified before they are sent, or
- * sent twice. Without a bound, clients that ask and do not read would fill the memory. All that is held is counted here;
- * it counts until its answer is closed. Where it is too much, requests wait, and whoever has held on for longest is cut.
+ * sent twice. Without a bound, clients that ask and do not read would fill the memory. All of it is counted here, from
+ * before it is read until its answer is closed, so that whoever holds room never waits for more of it.
  */
 export class MemoryBudget {
   readonly #limits: MemoryBudgetLimits;
   readonly #holdings = new Map<ServerResponse, Holding>();
+  readonly #byClient = new Map<string, number>();
   readonly #waiting = new Set<Waiting>();
   #held = 0;
   #relieving = false;
@@ -50,13 +67,21 @@ export class MemoryBudget {
     return this.#held;
   }
 
-  /** The share of one answer. What it throws is OciError UNAVAILABLE: there was no room in time. */
-  for(response: ServerResponse): Hold {
-    return (bytes) => this.#take(bytes, response);
+  /** The room of one answer to that client. Its throws: OciError UNAVAILABLE, where there was none in time. */
+  for(response: ServerResponse, client: string): Hold {
+    return async (bytes) => {
+      await this.#take(bytes, response, client);
+      return (actual) => this.#giveBack(response, bytes - actual);
+    };
   }
 
-  async #take(bytes: number, response: ServerResponse): Promise<void> {
-    if (this.#waiting.size === 0 && this.#fits(bytes)) return this.#grant(bytes, response);
+  async #take(bytes: number, response: ServerResponse, client: string): Promise<void> {
+    if (response.closed) throw noRoom();
+    const small = bytes <= this.#limits.small && this.#held < 2 * this.#limits.total;
+    if (small || (this.#waiting.size === 0 && this.#fits(bytes, client))) {
+      this.#grant(bytes, response, client);
+      return;
+    }
     await new Promise<void>((resolve, reject) => {
       const settle = (end: () => void) => {
         clearTimeout(late);
@@ -66,52 +91,71 @@ export class MemoryBudget {
       };
       const leave = () => settle(() => reject(noRoom()));
       const late = setTimeout(leave, this.#limits.patience);
-      const waiting: Waiting = { bytes, response, resolve: () => settle(resolve) };
-      if (response.closed) return leave();
+      const waiting = { client, bytes, response, resolve: () => settle(resolve) };
       response.once('close', leave);
       this.#waiting.add(waiting);
+      this.#admit();
       this.#relieve();
     });
   }
 
-  /** One that alone is more than all there is may pass when nobody else holds any. */
-  #fits(bytes: number): boolean {
-    return this.#held + bytes <= this.#limits.total || this.#held === 0;
+  /** One that alone is more than there is may pass when nothing else is held. */
+  #fits(bytes: number, client: string): boolean {
+    const { total, share } = this.#limits;
+    const own = this.#byClient.get(client) ?? 0;
+    return (this.#held === 0 || this.#held + bytes <= total) && (own === 0 || own + bytes <= share);
   }
 
-  #grant(bytes: number, response: ServerResponse): void {
-    if (response.closed) return;
+  #grant(bytes: number, response: ServerResponse, client: string): void {
     const holding = this.#holdings.get(response);
     if (holding) holding.bytes += bytes;
     else {
-      this.#holdings.set(response, { bytes, since: performance.now() });
-      response.once('close', () => this.#release(response));
+      this.#holdings.set(response, { client, bytes, since: performance.now() });
+      response.once('close', () => {
+        this.#giveBack(response, this.#holdings.get(response)?.bytes ?? 0);
+        this.#holdings.delete(response);
+      });
     }
-    this.#held += bytes;
+    this.#count(client, bytes);
   }
 
-  #release(response: ServerResponse): void {
-    this.#held -= this.#holdings.get(response)?.bytes ?? 0;
-    this.#holdings.delete(response);
+  #giveBack(response: ServerResponse, bytes: number): void {
+    const holding = this.#holdings.get(response);
+    if (!holding) return;
+    holding.bytes -= bytes;
+    this.#count(holding.client, -bytes);
     this.#admit();
   }
 
+  #count(client: string, bytes: number): void {
+    this.#held += bytes;
+    const own = (this.#byClient.get(client) ?? 0) + bytes;
+    if (own > 0) this.#byClient.set(client, own);
+    else this.#byClient.delete(client);
+  }
+
+  /** In the order of arrival, but nobody waits for one whose own share is used up. */
   #admit(): void {
-    for (const { bytes, response, resolve } of this.#waiting) {
-      if (!this.#fits(bytes)) return;
-      this.#grant(bytes, response);
+    for (const { client, bytes, response, resolve } of this.#waiting) {
+      if (!this.#fits(bytes, client)) continue;
+      this.#grant(bytes, response, client);
       resolve();
     }
   }
 
-  /** While anybody waits: cuts the eldest holder, one a round, once it has had its time. */
+  /** While anybody waits: cuts, one a round, the eldest answer that is complete and that its client does not take. */
   #relieve(): void {
     if (this.#relieving) return;
     this.#relieving = true;
     setTimeout(() => {
       this.#relieving = false;
-      const [eldest] = this.#holdings;
-      if (eldest && performance.now() - eldest[1].since > this.#limits.tenure) eldest[0].destroy();
+      const before = performance.now() - this.#limits.tenure;
+      for (const [response, { since }] of this.#holdings) {
+        if (since > before) break;
+        if (!response.writableEnded) continue;
+        response.destroy();
+        break;
+      }
       if (this.#waiting.size > 0) this.#relieve();
     }, RELIEF_INTERVAL);
   }

@@ -1,16 +1,11 @@
 import { Controller, Get, Req, Res } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { z } from 'zod';
 import { admitted, clientOf, sourceOf } from './exchange';
 import { sendJson } from './json-answer';
 import { MemoryBudget } from './memory-budget';
-import { linkTo, ListingService, shaped } from './listing.service';
+import { linkTo, ListingService, objectsIn } from './listing.service';
 
 const INDEX = 'application/vnd.oci.image.index.v1+json';
-const Referrers = z.looseObject({
-  schemaVersion: z.literal(2),
-  manifests: z.array(z.looseObject({})),
-});
 
 /**
  * `/v2/<name>/referrers/<digest>`. Distribution-spec 1.1 § Listing referrers. A registry without it answers 404, and so
@@ -25,7 +20,8 @@ export class ReferrersController {
 
   @Get()
   async list(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
-    const { identity, asked } = admitted(request, 'referrers');
+    const exchange = admitted(request, 'referrers');
+    const { identity, asked } = exchange;
     const { name, digest, query } = asked;
     const { registry, repository, as } = sourceOf(name, identity);
     const listing = await this.listings.page({
@@ -36,13 +32,14 @@ export class ReferrersController {
       access: [{ type: 'repository', name: repository, actions: ['pull'] }],
       notFound: 'NAME_UNKNOWN',
       accept: INDEX,
-      ...clientOf(response, this.budget),
+      ...clientOf(exchange, response, this.budget),
     });
     if (listing.next)
       response.setHeader('Link', linkTo(`/v2/${name.asked}/referrers/${digest}`, listing.next));
     const filters = listing.headers['oci-filters-applied'];
     if (filters !== undefined && /^[\w, -]{1,255}$/.test(filters))
       response.setHeader('OCI-Filters-Applied', filters);
-    sendJson(response, shaped(Referrers, listing.document), INDEX);
+    objectsIn(listing.document, 'manifests');
+    sendJson(response, listing.document, INDEX);
   }
 }

@@ -1,12 +1,9 @@
 import { Controller, Get, Req, Res } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { z } from 'zod';
 import { admitted, clientOf, sourceOf } from './exchange';
 import { sendJson } from './json-answer';
 import { MemoryBudget } from './memory-budget';
-import { linkTo, ListingService, shaped } from './listing.service';
-
-const Tags = z.object({ tags: z.array(z.string()).nullish() });
+import { linkTo, ListingService, textsIn } from './listing.service';
 
 /** `/v2/<name>/tags/list`. Distribution-spec 1.1 § Listing tags. */
 @Controller('internal/tags')
@@ -18,7 +15,8 @@ export class TagsController {
 
   @Get()
   async list(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
-    const { identity, asked } = admitted(request, 'tags');
+    const exchange = admitted(request, 'tags');
+    const { identity, asked } = exchange;
     const { name, query } = asked;
     const { registry, repository, as } = sourceOf(name, identity);
     const listing = await this.listings.page({
@@ -28,9 +26,9 @@ export class TagsController {
       query,
       access: [{ type: 'repository', name: repository, actions: ['pull'] }],
       notFound: 'NAME_UNKNOWN',
-      ...clientOf(response, this.budget),
+      ...clientOf(exchange, response, this.budget),
     });
-    const tags = shaped(Tags, listing.document).tags ?? [];
+    const tags = textsIn(listing.document, 'tags');
     if (listing.next)
       response.setHeader('Link', linkTo(`/v2/${name.asked}/tags/list`, listing.next));
     sendJson(response, { name: name.asked, tags });

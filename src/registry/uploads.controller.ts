@@ -39,18 +39,25 @@ export class UploadsController {
       mount && mount.from.registry === name.registry && identity.may(mount.from.canonical, 'pull');
     const begun = await this.sessions
       .begin(name, identity, mountable ? mount : undefined)
-      .finally(() => this.open.end(account, place));
+      .catch((error: unknown) => {
+        this.open.end(account, place);
+        throw error;
+      });
     if (begun.uploaded) {
+      this.open.end(account, place);
       this.#created(exchange, response, begun.digest);
       return;
     }
     if (digest === undefined) {
+      this.open.end(account, place);
       this.#accepted(exchange, response, begun.url, this.location.uuidFrom(begun.uuid), '0-0');
       return;
     }
     // The whole blob is in this request: not every registry takes it so, all take it as the end of an upload.
     context.wantBody();
+    // Where this fails, an upload is left open upstream, and counts as one.
     await this.#finish(exchange, request, response, begun.url, digest);
+    this.open.end(account, place);
   }
 
   @Patch('upload')
@@ -127,21 +134,29 @@ export class UploadsController {
     at: URL,
     digest: Digest,
   ): Promise<void> {
-    const answer = await this.sessions.send(exchange, request, response, {
-      method: 'PUT',
-      to: withDigest(at, digest),
-    });
+    const target = { method: 'PUT', to: withDigest(at, digest) } as const;
+    const answer = await this.sessions
+      .send(exchange, request, response, target)
+      .catch((error: unknown) => {
+        // Whoever sends all of a blob and leaves may well have pushed it.
+        if (request.complete) this.#audit(exchange, digest, { outcome: 'unknown' });
+        throw error;
+      });
     if (answer.status !== 201 && answer.status !== 204)
       throw await refusalOf(answer, 'BLOB_UPLOAD_UNKNOWN');
     await discard(answer);
     this.#created(exchange, response, digest);
   }
 
-  #created({ context, asked }: Pushing, response: ServerResponse, digest: Digest): void {
-    const { name } = asked;
-    this.audit.write({ ...whoAsks(context), event: 'push', target: `${name.canonical}@${digest}` });
+  #audit({ context, asked }: Pushing, digest: Digest, detail?: Record<string, unknown>): void {
+    const target = `${asked.name.canonical}@${digest}`;
+    this.audit.write({ ...whoAsks(context), event: 'push', target, detail });
+  }
+
+  #created(exchange: Pushing, response: ServerResponse, digest: Digest): void {
+    this.#audit(exchange, digest);
     const headers = {
-      Location: `/v2/${name.asked}/blobs/${digest}`,
+      Location: `/v2/${exchange.asked.name.asked}/blobs/${digest}`,
       'Docker-Content-Digest': digest,
       'Content-Length': 0,
     };

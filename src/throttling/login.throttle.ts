@@ -54,7 +54,7 @@ export class LoginThrottle extends ThrottlerGuard {
   }
 
   async #charge(context: RequestContext, response: ServerResponse): Promise<void> {
-    if (!response.headersSent || !isFailedLogin(context, response.statusCode)) return;
+    if (!isFailedLogin(context, response)) return;
     for (const { key, ttl, limit, name } of bucketsOf(context)) {
       // Nobody is left to be told of a storage that cannot be asked; the next login's own peek fails for all to see.
       await this.buckets.increment(key, ttl, limit, ttl, name).catch(() => undefined);
@@ -90,8 +90,11 @@ function loginKey(client: string, username: string): string {
  * as health, the lack of details would else tell a wrong password for free. The token endpoint answers 200 to good ones
  * without leaving an identity.
  */
-function isFailedLogin({ asked, identity }: RequestContext, status: number): boolean {
+function isFailedLogin({ asked, identity }: RequestContext, response: ServerResponse): boolean {
   if (identity?.username !== undefined) return false;
+  // Whoever leaves before the verdict is charged as well: how soon it comes the next time would tell it.
+  if (!response.headersSent) return true;
+  const { statusCode: status } = response;
   return status === 401 || (status < 400 && asked.noun !== 'token');
 }
 

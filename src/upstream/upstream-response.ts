@@ -42,28 +42,35 @@ function only(coding: string, list = ''): boolean {
 /**
  * The whole body, for small documents: manifests, lists, tokens.
  * @param limit bytes. A longer one, announced or not, is refused and its socket destroyed.
- * @param hold awaited with the length of each chunk before it is kept, so that the caller can bound what all requests
- *   together hold in memory. What it throws is thrown on as it is, and the body destroyed.
+ * @param hold awaited before the body is read, with what it may come to, so that the caller can bound what all requests
+ *   together hold in memory; what it returns is called with what it came to. What it throws is thrown on as it is, and the
+ *   body destroyed.
  * @throws OciError BAD_UPSTREAM when the body is too long or breaks off.
  */
 export async function readBody(
   { headers, body }: UpstreamResponse,
   limit: number,
-  hold?: (bytes: number) => Promise<void>,
+  hold?: (bytes: number) => Promise<(actual: number) => void>,
 ): Promise<Buffer> {
   if (Number(headers['content-length'] ?? 0) > limit) {
     body.destroy();
     throw tooLong(limit);
   }
+  const settle = await hold?.(Number(headers['content-length'] ?? limit)).catch(
+    (error: unknown) => {
+      body.destroy();
+      throw error;
+    },
+  );
   const chunks: Buffer[] = [];
   let length = 0;
   // Leaving the loop destroys the body.
   for await (const chunk of unbroken(body)) {
     length += chunk.length;
     if (length > limit) throw tooLong(limit);
-    await hold?.(chunk.length);
     chunks.push(chunk);
   }
+  settle?.(length);
   return Buffer.concat(chunks, length);
 }
 
