@@ -4,7 +4,6 @@ import { digestOf, matches, parseDigest, type Digest } from '../oci/digest';
 import { MANIFEST_MEDIA_TYPES, parseMediaType } from '../oci/media-type';
 import { OciError } from '../oci/oci-error';
 import { isDigest, type Reference } from '../oci/reference';
-import { SIGNED_MANIFEST, signedPayload } from '../oci/signed-manifest';
 import type { RepositoryName } from '../oci/repository-name';
 import {
   discard,
@@ -14,6 +13,7 @@ import {
   type UpstreamResponse,
 } from '../upstream/upstream.client';
 import { refusalOf } from '../upstream/upstream-refusal';
+import { SIGNED_MANIFEST, signedPayload } from './signed-manifest';
 
 /** Whose content, and with whose credentials it is asked for. */
 export interface Source {
