@@ -110,6 +110,21 @@ describe('the /v2 rooms before an upstream that misbehaves', () => {
       expect([wrong.status, right.status]).toEqual([502, 200]);
     });
 
+    it.each(['0', '{}', '[]'])(
+      'refuse a manifest with millions of %s for signatures',
+      async (item) => {
+        const type = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
+        const list = `${item},`.repeat(Math.floor(4_000_000 / (item.length + 1)));
+        upstream.handler = answer(200, `{"signatures":[${list}${item}]}`, { 'content-type': type });
+        const before = process.memoryUsage().rss;
+
+        const response = await ask(`/v2/team/app/manifests/${digestOf(MANIFEST)}`);
+
+        expect(response.status).toBe(502);
+        expect(process.memoryUsage().rss - before).toBeLessThan(300 * 1024 * 1024);
+      },
+    );
+
     it('S5: refuse what only claims to be signed within', async () => {
       const type = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
       upstream.handler = answer(200, 'evil bytes', { 'content-type': type });
@@ -207,6 +222,15 @@ describe('the /v2 rooms before an upstream that misbehaves', () => {
 
       expect(response.status).toBe(502);
       expect(process.memoryUsage().rss - before).toBeLessThan(300 * 1024 * 1024);
+    });
+
+    it('refuse referrers that are nested without end', async () => {
+      const deep = `${'['.repeat(90_000)}${']'.repeat(90_000)}`;
+      upstream.handler = answer(200, `{"schemaVersion":2,"manifests":[{"a":${deep}}]}`);
+
+      const response = await ask(`/v2/team/app/referrers/${digestOf(MANIFEST)}`);
+
+      expect(response.status).toBe(502);
     });
 
     it('find the next page among several links', async () => {

@@ -13,7 +13,7 @@ import {
   type UpstreamResponse,
 } from '../upstream/upstream.client';
 import { refusalOf } from '../upstream/upstream-refusal';
-import { SIGNED_MANIFEST, signedPayload } from './signed-manifest';
+import { digestedPart } from './signed-manifest';
 
 /** Whose content, and with whose credentials it is asked for. */
 export interface Source {
@@ -60,7 +60,7 @@ export class ContentService {
     const named = isDigest(reference)
       ? reference
       : parseDigest(response.headers['docker-content-digest'] ?? '');
-    if (named && !matches(named, digestedPart(response, bytes))) {
+    if (named && !matches(named, digestedPart(response.headers['content-type'], bytes))) {
       throw new OciError('BAD_UPSTREAM', {
         message: `the upstream registry sent a manifest that is not ${named}`,
       });
@@ -146,12 +146,6 @@ function mediaTypeOf(response: UpstreamResponse): string {
       message: 'the upstream registry sent a manifest without a media type',
     });
   return type;
-}
-
-/** The bytes that a manifest's digest is of: all, but for docker's first manifests, which are signed within. */
-function digestedPart({ headers }: UpstreamResponse, bytes: Buffer): Buffer {
-  const type = headers['content-type']?.split(';', 1)[0]?.trim();
-  return (type === SIGNED_MANIFEST ? signedPayload(bytes) : undefined) ?? bytes;
 }
 
 /** Who takes anything is best served with a manifest of today: registries answer a bare wildcard with their oldest kind. */

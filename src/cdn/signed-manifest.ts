@@ -3,21 +3,37 @@
  * the bytes that are sent. CNCF distribution, docs/spec/manifest-v2-1; RFC 7515 for the signatures' headers.
  */
 import { z } from 'zod';
+import { parseBoundedJson } from '../oci/bounded-json';
 
-export const SIGNED_MANIFEST = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
+const SIGNED_MANIFEST = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
 
-const Signed = z.object({ signatures: z.array(z.object({ protected: z.string() })).min(1) });
+const MAX_HEADER = 64 * 1024;
 const Protected = z.object({ formatLength: z.int().nonnegative(), formatTail: z.string() });
 
-/** The payload of a signed manifest, which its digest is of; undefined when the bytes are none. */
+/** The bytes that a manifest's digest is of: all of them, but for those that are signed within. */
+export function digestedPart(mediaType: string | undefined, bytes: Buffer): Buffer {
+  const type = mediaType?.split(';', 1)[0]?.trim();
+  return (type === SIGNED_MANIFEST ? signedPayload(bytes) : undefined) ?? bytes;
+}
+
+/** The payload of a signed manifest; undefined when the bytes are none. */
 export function signedPayload(bytes: Buffer): Buffer | undefined {
-  try {
-    const { signatures } = Signed.parse(JSON.parse(bytes.toString('utf8')));
-    const header = Buffer.from(signatures[0]?.protected ?? '', 'base64url').toString('utf8');
-    const { formatLength, formatTail } = Protected.parse(JSON.parse(header));
-    if (formatLength > bytes.length) return undefined;
-    return Buffer.concat([bytes.subarray(0, formatLength), Buffer.from(formatTail, 'base64url')]);
-  } catch {
-    return undefined;
-  }
+  const header = protectedHeader(parseBoundedJson(bytes));
+  if (header === undefined || header.length > MAX_HEADER) return undefined;
+  const parsed = Protected.safeParse(parseBoundedJson(Buffer.from(header, 'base64url')));
+  if (!parsed.success || parsed.data.formatLength > bytes.length) return undefined;
+  const { formatLength, formatTail } = parsed.data;
+  return Buffer.concat([bytes.subarray(0, formatLength), Buffer.from(formatTail, 'base64url')]);
+}
+
+/** Looked for by hand: a schema would go through every signature, and a hostile manifest may hold millions. */
+function protectedHeader(document: unknown): string | undefined {
+  const signatures = propertyOf(document, 'signatures');
+  const header = Array.isArray(signatures) ? propertyOf(signatures[0], 'protected') : undefined;
+  return typeof header === 'string' ? header : undefined;
+}
+
+function propertyOf(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null) return undefined;
+  return (value as Readonly<Record<string, unknown>>)[name];
 }

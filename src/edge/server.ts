@@ -47,7 +47,10 @@ export function createServer({ tls }: Settings, log: Log, listener: RequestListe
     else if (earlier.response.writableEnded && !earlier.followed) {
       // The client may have all of it before the gate is told so, over TLS above all.
       earlier.followed = true;
-      earlier.response.once('finish', () => begin(request, response));
+      earlier.response.once('finish', () => {
+        if (earlier.response.shouldKeepAlive) begin(request, response);
+        else request.socket.destroy();
+      });
     } else request.socket.destroy();
   };
   server.on('request', serve).on('checkContinue', serve).on('checkExpectation', serve);

@@ -5,6 +5,9 @@ import { Settings } from '../config/settings';
 import { OciError } from '../oci/oci-error';
 import { UpstreamClient, type UpstreamResponse } from '../upstream/upstream.client';
 
+/** A body went upstream, and nobody can tell what became of it. */
+export class UnansweredBody extends OciError {}
+
 /** Where a body goes, and as what. */
 export interface BodyTarget {
   readonly method: 'PATCH' | 'PUT';
@@ -56,7 +59,7 @@ export class BodyRelay {
           server.on('proxyReq', (upward, request) => {
             upward.once('close', () => passageOf(request)?.reject(new Error('no answer')));
             upward.setTimeout(patience, () => {
-              passageOf(request)?.reject(new OciError('UPSTREAM_TIMEOUT'));
+              passageOf(request)?.reject(new UnansweredBody('UPSTREAM_TIMEOUT'));
               upward.destroy();
             });
           });
@@ -100,7 +103,7 @@ export class BodyRelay {
 
 function failureOf(error: unknown): OciError {
   if (error instanceof OciError) return error;
-  return new OciError('UNAVAILABLE', {
+  return new UnansweredBody('UNAVAILABLE', {
     message: 'the upstream registry broke off the upload',
     headers: { 'Retry-After': '5' },
     cause: error,

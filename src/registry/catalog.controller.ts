@@ -36,7 +36,7 @@ export class CatalogController {
       identity,
       asked.page,
       limit,
-      clientOf(exchange, response, this.budget),
+      passing(clientOf(exchange, response, this.budget)),
     );
     const repositories = visible.slice(0, limit);
     if (more || visible.length > limit) {
@@ -83,4 +83,15 @@ export class CatalogController {
 
 function nextPage(n: number, last: string | undefined): URLSearchParams {
   return new URLSearchParams(last === undefined ? { n: String(n) } : { last, n: String(n) });
+}
+
+/** Of a page that was looked through only the visible names stay: its bytes are room again for the next one. */
+function passing({ signal, hold }: Client): Client {
+  return {
+    signal,
+    hold: async (bytes) => {
+      const settle = await hold(bytes);
+      return () => settle(0);
+    },
+  };
 }

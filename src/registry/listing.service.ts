@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Registry } from '../config/registry-table';
 import type { Access } from '../oci/access';
+import { parseBoundedJson } from '../oci/bounded-json';
 import { OciError, type OciErrorCode } from '../oci/oci-error';
 import { EgressPolicy } from '../upstream/egress-policy';
 import { readBody, UpstreamClient, type Principal } from '../upstream/upstream.client';
@@ -30,9 +31,6 @@ export interface ListingRequest {
 
 /** 100,000 tags of 80 characters. */
 const MAX_LISTING = 8 * 1024 * 1024;
-/** More objects and lists than this in one listing only serve to fill the memory, many times their length, when parsed. */
-const MAX_NESTED = 100_000;
-const OPENS = new Set([0x5b, 0x7b]);
 const MAX_LINK = 16 * 1024;
 const LINK = /<([^<>\s]{1,4096})>([^<>]*)/g;
 const NEXT = /;\s*rel\s*=\s*"?next\b/i;
@@ -74,7 +72,7 @@ export class ListingService {
       link === undefined
         ? undefined
         : this.egress.ownAddress(registry, new URL(path, registry.url), link).searchParams;
-    return { document: parseJson(body), headers: response.headers, next };
+    return { document: documentIn(body), headers: response.headers, next };
   }
 }
 
@@ -111,15 +109,10 @@ function nextIn(header: string): string | undefined {
   return undefined;
 }
 
-function parseJson(body: Buffer): unknown {
-  let nested = 0;
-  for (const byte of body) if (OPENS.has(byte)) nested += 1;
-  if (nested > MAX_NESTED) throw unusable();
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    throw unusable();
-  }
+function documentIn(body: Buffer): unknown {
+  const document = parseBoundedJson(body);
+  if (document === undefined) throw unusable();
+  return document;
 }
 
 function unusable(): OciError {

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { IncomingMessage } from 'node:http';
 import { MAX_MANIFEST } from '../cdn/content.service';
+import { digestedPart } from '../cdn/signed-manifest';
 import { readSmallBody } from '../edge/body';
 import { whoAsks } from '../edge/request-context';
 import { Audit } from '../journal/audit';
@@ -39,7 +40,8 @@ export class ManifestPush {
     const mediaType = mediaTypeOf(request);
     const bounds = { limit: MAX_MANIFEST, what: 'a manifest', within: 30_000, hold };
     const body = await readSmallBody(request, context.wantBody, bounds);
-    if (isDigest(reference) && !matches(reference, body)) {
+    const digested = digestedPart(mediaType, body);
+    if (isDigest(reference) && !matches(reference, digested)) {
       throw new OciError('DIGEST_INVALID', { message: `the manifest is not ${reference}` });
     }
     const answer = await onceMore(() =>
@@ -59,7 +61,7 @@ export class ManifestPush {
     await discard(answer);
     const target = `${name.canonical}${suffixOf(reference)}`;
     this.audit.write({ ...whoAsks(context), event: 'push', target });
-    return pushed(answer, body);
+    return pushed(answer, digested);
   }
 }
 
@@ -72,10 +74,10 @@ function mediaTypeOf(request: IncomingMessage): string {
 }
 
 /** The registry's digest where it is right: it may have used another algorithm than ours. */
-function pushed({ headers }: UpstreamResponse, body: Buffer): PushedManifest {
+function pushed({ headers }: UpstreamResponse, digested: Buffer): PushedManifest {
   const said = parseDigest(headers['docker-content-digest'] ?? '');
   return {
-    digest: said && matches(said, body) ? said : digestOf(body),
+    digest: said && matches(said, digested) ? said : digestOf(digested),
     subject: parseDigest(headers['oci-subject'] ?? ''),
   };
 }

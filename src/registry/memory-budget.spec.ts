@@ -93,6 +93,17 @@ describe('MemoryBudget', () => {
     expect(budget.held).toBe(100);
   });
 
+  it('cuts nobody for a client that has used up its own share', async () => {
+    const budget = room({ tenure: 10, share: 50, patience: 200 });
+    const reader = answer({ written: true });
+    await budget.for(reader, 'ann')(20);
+    await budget.for(answer(), 'eve')(50);
+
+    await expect(budget.for(answer(), 'eve')(10)).rejects.toMatchObject({ status: 503 });
+
+    expect(reader.closed).toBe(false);
+  });
+
   it('refuses with 503 what finds no room in time, and forgets who leaves', async () => {
     const budget = room({ patience: 20 });
     const [holder, late, leaving] = [answer(), answer(), answer()];

@@ -16,7 +16,7 @@ export interface MemoryBudgetLimits {
   small: number;
   /** Milliseconds that a request waits for room. */
   patience: number;
-  /** Milliseconds after which an answer that its client does not read may be cut, when others wait. */
+  /** Milliseconds that a client has to take a complete answer, while others wait for the room. */
   tenure: number;
 }
 
@@ -34,8 +34,9 @@ const RELIEF_INTERVAL = 50;
 
 interface Holding {
   readonly client: string;
-  readonly since: number;
   bytes: number;
+  /** When its answer was first seen to be complete while others waited. */
+  complete?: number;
 }
 
 interface Waiting {
@@ -101,16 +102,20 @@ export class MemoryBudget {
 
   /** One that alone is more than there is may pass when nothing else is held. */
   #fits(bytes: number, client: string): boolean {
-    const { total, share } = this.#limits;
+    const inTotal = this.#held === 0 || this.#held + bytes <= this.#limits.total;
+    return inTotal && this.#fitsShare(bytes, client);
+  }
+
+  #fitsShare(bytes: number, client: string): boolean {
     const own = this.#byClient.get(client) ?? 0;
-    return (this.#held === 0 || this.#held + bytes <= total) && (own === 0 || own + bytes <= share);
+    return own === 0 || own + bytes <= this.#limits.share;
   }
 
   #grant(bytes: number, response: ServerResponse, client: string): void {
     const holding = this.#holdings.get(response);
     if (holding) holding.bytes += bytes;
     else {
-      this.#holdings.set(response, { client, bytes, since: performance.now() });
+      this.#holdings.set(response, { client, bytes });
       response.once('close', () => {
         this.#giveBack(response, this.#holdings.get(response)?.bytes ?? 0);
         this.#holdings.delete(response);
@@ -143,21 +148,29 @@ export class MemoryBudget {
     }
   }
 
-  /** While anybody waits: cuts, one a round, the eldest answer that is complete and that its client does not take. */
+  /** While anybody waits: cuts, one a round, an answer that is complete and that its client does not take. */
   #relieve(): void {
     if (this.#relieving) return;
     this.#relieving = true;
     setTimeout(() => {
       this.#relieving = false;
-      const before = performance.now() - this.#limits.tenure;
-      for (const [response, { since }] of this.#holdings) {
-        if (since > before) break;
-        if (!response.writableEnded) continue;
-        response.destroy();
-        break;
-      }
+      for (const waiting of this.#waiting) if (this.#cutFor(waiting)) break;
       if (this.#waiting.size > 0) this.#relieve();
     }, RELIEF_INTERVAL);
+  }
+
+  /** Whoever has used up its own share is made room at its own cost alone. */
+  #cutFor({ bytes, client }: Waiting): boolean {
+    const ownOnly = !this.#fitsShare(bytes, client);
+    const now = performance.now();
+    for (const [response, holding] of this.#holdings) {
+      if (!response.writableEnded || (ownOnly && holding.client !== client)) continue;
+      holding.complete ??= now;
+      if (now - holding.complete < this.#limits.tenure) continue;
+      response.destroy();
+      return true;
+    }
+    return false;
   }
 }
 

@@ -14,6 +14,8 @@ import type { Admitted } from './exchange';
 import { onceMore } from './once-more';
 
 const PUSH = ['pull', 'push'];
+/** What registries answer to a mount that they cannot or will not do; the specification has them answer 202. */
+const NOT_MOUNTED: ReadonlySet<number> = new Set([400, 403, 404, 405]);
 
 /** A body must not begin with an upstream token that ends on the way. Seconds. */
 const TOKEN_LIFE = 60;
@@ -44,7 +46,7 @@ export class UploadSessions {
     try {
       return await this.#begin(name, identity, mount);
     } catch (error) {
-      const refused = error instanceof OciError && error.code === 'DENIED';
+      const refused = error instanceof OciError && NOT_MOUNTED.has(error.status);
       if (mount && refused) return this.#begin(name, identity, undefined);
       throw error;
     }

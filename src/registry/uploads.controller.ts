@@ -6,6 +6,7 @@ import type { Digest } from '../oci/digest';
 import { OciError } from '../oci/oci-error';
 import { discard, type UpstreamResponse } from '../upstream/upstream.client';
 import { refusalOf } from '../upstream/upstream-refusal';
+import { UnansweredBody } from './body-relay';
 import { admitted, type Admitted } from './exchange';
 import { OpenUploads } from './open-uploads';
 import { UploadLocation } from './upload-location';
@@ -139,7 +140,8 @@ export class UploadsController {
       .send(exchange, request, response, target)
       .catch((error: unknown) => {
         // Whoever sends all of a blob and leaves may well have pushed it.
-        if (request.complete) this.#audit(exchange, digest, { outcome: 'unknown' });
+        if (error instanceof UnansweredBody && request.complete)
+          this.#audit(exchange, digest, { outcome: 'unknown' });
         throw error;
       });
     if (answer.status !== 201 && answer.status !== 204)

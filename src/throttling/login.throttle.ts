@@ -95,6 +95,7 @@ function isFailedLogin({ asked, identity }: RequestContext, response: ServerResp
   // Whoever leaves before the verdict is charged as well: how soon it comes the next time would tell it.
   if (!response.headersSent) return true;
   const { statusCode: status } = response;
+  if (asked.noun === 'health') return true;
   return status === 401 || (status < 400 && asked.noun !== 'token');
 }
 
