@@ -431,18 +431,21 @@ describe('the /v2 rooms before an upstream that misbehaves', () => {
       expect(upstream.requests.map(({ url }) => url).join()).not.toContain('secret');
     });
 
-    it('fall back to an ordinary upload where the upstream does not let the gate mount', async () => {
-      upstream.handler = (request, response) => {
-        if (request.url?.includes('mount=')) response.writeHead(403).end();
-        else response.writeHead(202, { location: '/up' }).end();
-      };
+    it.each([400, 403, 404, 405])(
+      'fall back to an ordinary upload where a mount is answered %d',
+      async (refusal) => {
+        upstream.handler = (request, response) => {
+          if (request.url?.includes('mount=')) response.writeHead(refusal).end();
+          else response.writeHead(202, { location: '/up' }).end();
+        };
 
-      const response = await ask(`${UPLOADS}?mount=${digestOf(BLOB)}&from=team/other`, {
-        method: 'POST',
-      });
+        const response = await ask(`${UPLOADS}?mount=${digestOf(BLOB)}&from=team/other`, {
+          method: 'POST',
+        });
 
-      expect(response.status).toBe(202);
-    });
+        expect(response.status).toBe(202);
+      },
+    );
 
     it('F1: tell that the upstream is away, and are over at once', async () => {
       await upstream.close();

@@ -69,7 +69,7 @@ interface Exchange {
   /** Minutes without a byte, one after the other, and how much had been sent by then. */
   idles: number;
   sent: number;
-  /** A request came before its answer was told to be sent. */
+  /** A next request waits until this one's answer is known to be sent. */
   followed: boolean;
 }
 

@@ -86,9 +86,9 @@ function loginKey(client: string, username: string): string {
 }
 
 /**
- * 401 with nobody identified. Also a success that names nobody though credentials were shown: on public addresses, such
- * as health, the lack of details would else tell a wrong password for free. The token endpoint answers 200 to good ones
- * without leaving an identity.
+ * 401 with nobody identified. Also an answer that names nobody though credentials were shown: of health, whatever its
+ * status, the lack of details would else tell a wrong password for free. A token by a refresh token names its account,
+ * one for an anonymous reader nobody.
  */
 function isFailedLogin({ asked, identity }: RequestContext, response: ServerResponse): boolean {
   if (identity?.username !== undefined) return false;
