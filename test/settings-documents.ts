@@ -12,7 +12,8 @@ All settings are checked at start. When some are wrong, the gate says of each wh
 would be right, and ends with exit code 1; nothing is half-started. \`node dist/cli.js check-config\` does the same check
 and prints the settings in force, without secrets.
 
-- **Durations** are written \`300\`, \`300s\`, \`5m\`, \`24h\` or \`500ms\`; a bare number is seconds.
+- **Durations** are written \`300\`, \`300s\`, \`5m\`, \`24h\`, \`30d\` or \`500ms\`; a bare number is seconds.
+- **Sizes** are written \`64MiB\` or \`50GiB\` (of 1024), \`200GB\` (of 1000), or as a bare number of bytes.
 - **Secrets**, marked 🔒, are never shown. Each can be put into a file instead: \`TOKEN_SECRET_FILE=/run/secrets/token\`
   means the content of that file, without a line break at its end. Setting both is a fault.
 - **Other names** of a setting stand in brackets; they are those of systems that Tidegate takes the place of. Setting two

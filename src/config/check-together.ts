@@ -1,16 +1,25 @@
 /** What single settings cannot tell: whether they fit together, and whether the files that they name do. */
 import { readFileSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname, relative, resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
-import type { SettingValues } from './setting-table';
+import type { SettingName, SettingValues } from './setting-table';
 import { reasonOf, shownValue, type Faults } from './settings-error';
+import { cache } from './settings-of-cache';
 
-/** Checks the settings that could be read; those with a fault of their own are undefined. */
-export function checkTogether(values: Partial<SettingValues>, faults: Faults): void {
+/**
+ * Checks the settings that could be read; those with a fault of their own are undefined.
+ * @param isSet whether a setting was given, and does not merely have its default.
+ */
+export function checkTogether(
+  values: Partial<SettingValues>,
+  faults: Faults,
+  isSet: (name: SettingName) => boolean,
+): void {
   checkPair(values, 'UPSTREAM_USERNAME', 'UPSTREAM_PASSWORD', faults);
   checkPair(values, 'TLS_CERT_FILE', 'TLS_KEY_FILE', faults);
   checkTls(values.TLS_CERT_FILE, values.TLS_KEY_FILE, faults);
   checkFolders(values, faults);
+  checkCache(values, faults, isSet);
   if (values.ANONYMOUS_REPOSITORIES && values.ANONYMOUS_ACCESS === 'none') {
     faults.add(
       'ANONYMOUS_REPOSITORIES has no effect without ANONYMOUS_ACCESS=pull; set that too, or remove it',
@@ -90,6 +99,33 @@ function checkFolders({ DATA_DIR, HTPASSWD_FILE }: Partial<SettingValues>, fault
       `HTPASSWD_FILE=${shownValue(HTPASSWD_FILE)} lies in a folder that is not there; make the folder, or correct the path`,
     );
   }
+}
+
+function checkCache(
+  { CACHE, CACHE_DIR, DATA_DIR }: Partial<SettingValues>,
+  faults: Faults,
+  isSet: (name: SettingName) => boolean,
+): void {
+  for (const name of Object.keys(cache) as (keyof typeof cache)[]) {
+    if (CACHE === 'off' && name !== 'CACHE' && isSet(name))
+      faults.add(`${name} has no effect with CACHE=off; set CACHE=on, or remove it`);
+  }
+  if (CACHE_DIR === undefined) return;
+  if (isFolder(CACHE_DIR) === false) {
+    faults.add(
+      `CACHE_DIR=${shownValue(CACHE_DIR)} is not a folder; give a folder, or a path to make one at`,
+    );
+  } else if (DATA_DIR !== undefined && liesWithin(DATA_DIR, CACHE_DIR)) {
+    faults.add(
+      `CACHE_DIR=${shownValue(CACHE_DIR)} holds DATA_DIR, and what is in the cache may be deleted; ` +
+        'give the cache a folder of its own, such as DATA_DIR/cache',
+    );
+  }
+}
+
+/** True for the folder itself too. */
+function liesWithin(path: string, folder: string): boolean {
+  return !/^\.\.(?:\/|$)/.test(relative(resolve(folder), resolve(path)));
 }
 
 /** The data folder is made at the start, any other is the operator's. */

@@ -76,6 +76,44 @@ describe('prepareDataDir', () => {
   });
 });
 
+describe("the cache's folder", () => {
+  it('is made for the gate alone, and nothing is left in it', () => {
+    const dir = join(folder, 'data/cache');
+
+    prepareDataDir({ dataDir: join(folder, 'data'), cache: { dir } });
+
+    expect(statSync(dir).mode & 0o777).toBe(0o700);
+    expect(readdirSync(dir)).toEqual([]);
+  });
+
+  it.each([
+    ['made', prepareDataDir],
+    ['foretold', checkDataDir],
+  ])('is named when a file is in its way, as it is %s', (_when, run) => {
+    const dir = join(folder, 'file');
+    writeFileSync(dir, '');
+
+    expect(() => run({ dataDir: folder, cache: { dir: join(dir, 'cache') } })).toThrow(
+      /^CACHE_DIR=.* is not writable \(ENOTDIR\): there is a file where a folder should be; set CACHE_DIR/,
+    );
+  });
+
+  it('says who, which folder and what to type when it is not writable', () => {
+    const dir = join(folder, 'cache');
+    mkdirSync(dir);
+    chmodSync(dir, 0o555);
+    const dataDir = mkdtempSync(join(folder, 'data-'));
+    chmodSync(dataDir, 0o777);
+    chmodSync(folder, 0o755);
+
+    expect(() => asNobody(() => prepareDataDir({ dataDir, cache: { dir } }))).toThrow(
+      new RegExp(
+        `^CACHE_DIR=${dir} is not writable \\(EACCES\\).*chown -R .* ${dir} .*set CACHE_DIR`,
+      ),
+    );
+  });
+});
+
 describe('checkDataDir', () => {
   it('takes a folder that can be made or written, and makes nothing', () => {
     checkDataDir({ dataDir: folder });

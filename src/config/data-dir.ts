@@ -1,4 +1,4 @@
-/** The data folder: made, proved writable, and held by one gate at a time. */
+/** The folders of the gate: made, proved writable, and the data folder held by one gate at a time. */
 import { randomBytes } from 'node:crypto';
 import { accessSync, constants, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -14,55 +14,76 @@ export interface Notices {
 /** Beyond the other gate's drain, in milliseconds: for its stores to close. */
 const LOCK_GRACE = 10_000;
 
+/** Where the gate writes: the data folder, and that of the cache where there is one. */
+type Folders = Pick<Settings, 'dataDir'> & { readonly cache?: { readonly dir: string } };
+
+type FolderName = 'DATA_DIR' | 'CACHE_DIR';
+
+/** A full disk keeps nothing from being streamed, and the cache turns itself on again once there is room. */
+const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT']);
+
 /**
- * Makes the folder where there is none (mode 0700) and proves it writable by writing.
+ * Makes the folders where there are none (mode 0700) and proves them writable by writing. A disk that is full is no
+ * fault of the cache's folder.
  * @throws Error that says who the gate runs as, which folder it is, and what to type.
  */
-export function prepareDataDir({ dataDir }: Pick<Settings, 'dataDir'>): void {
+export function prepareDataDir({ dataDir, cache }: Folders): void {
+  prepare('DATA_DIR', dataDir);
+  if (cache) prepare('CACHE_DIR', cache.dir);
+}
+
+function prepare(name: FolderName, folder: string): void {
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    const probe = join(dataDir, `.writable-${randomBytes(6).toString('hex')}`);
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const probe = join(folder, `.writable-${randomBytes(6).toString('hex')}`);
     writeFileSync(probe, '', { flag: 'wx', mode: 0o600 });
     rmSync(probe);
   } catch (error) {
-    throw new Error(notWritable(dataDir, reasonOf(error)));
+    const reason = reasonOf(error);
+    if (name === 'CACHE_DIR' && FULL.has(reason)) return;
+    throw new Error(notWritable(name, folder, reason));
   }
 }
 
 /**
- * Foretells whether `prepareDataDir` will succeed, and writes nothing: asks for the folder, or for the nearest one
- * above it that is there.
+ * Foretells whether `prepareDataDir` will succeed, and writes nothing: asks for the folders, or for the nearest ones
+ * above them that are there.
  * @throws Error as `prepareDataDir` does.
  */
-export function checkDataDir({ dataDir }: Pick<Settings, 'dataDir'>): void {
-  for (let folder = dataDir; ; folder = dirname(folder)) {
+export function checkDataDir({ dataDir, cache }: Folders): void {
+  check('DATA_DIR', dataDir);
+  if (cache) check('CACHE_DIR', cache.dir);
+}
+
+function check(name: FolderName, wanted: string): void {
+  for (let folder = wanted; ; folder = dirname(folder)) {
     try {
       return accessSync(folder, constants.W_OK | constants.X_OK);
     } catch (error) {
       const reason = reasonOf(error);
       if (reason !== 'ENOENT' || folder === dirname(folder))
-        throw new Error(notWritable(dataDir, reason));
+        throw new Error(notWritable(name, wanted, reason));
     }
   }
 }
 
-function notWritable(folder: string, reason: string): string {
-  const fault = `DATA_DIR=${folder} is not writable (${reason})`;
+function notWritable(name: FolderName, folder: string, reason: string): string {
+  const fault = `${name}=${folder} is not writable (${reason})`;
   if (reason === 'ENOTDIR' || reason === 'EEXIST') {
-    return `${fault}: there is a file where a folder should be; set DATA_DIR to another path`;
+    return `${fault}: there is a file where a folder should be; set ${name} to another path`;
   }
-  if (reason === 'ENOSPC' || reason === 'EDQUOT') {
-    return `${fault}: the disk is full; make room, or set DATA_DIR to another folder`;
+  if (FULL.has(reason)) {
+    return `${fault}: the disk is full; make room, or set ${name} to another folder`;
   }
   if (reason === 'EROFS') {
-    return `${fault}: the file system is read-only; mount it writable, or set DATA_DIR to another folder`;
+    return `${fault}: the file system is read-only; mount it writable, or set ${name} to another folder`;
   }
   const uid = process.geteuid?.();
   if (uid === undefined)
-    return `${fault}; make it writable for the gate, or set DATA_DIR to another folder`;
+    return `${fault}; make it writable for the gate, or set ${name} to another folder`;
   return (
     `${fault} for the gate, which runs as uid ${uid}; type: mkdir -p ${folder} && chown -R ${uid} ${folder} ` +
-    '(on the host, when it is a mounted folder), or set DATA_DIR to another folder'
+    `(on the host, when it is a mounted folder), or set ${name} to another folder`
   );
 }
 

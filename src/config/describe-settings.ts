@@ -1,6 +1,7 @@
 /** The settings in force, as `check-config` prints them. */
 import type { SettingName } from './setting-table';
 import { formatDuration } from './setting-values';
+import { formatBytes, formatSpace } from './size-values';
 import type { Settings } from './settings';
 
 /** Each setting by its name with the value in force, as text. Of a secret it says only whether it is set. */
@@ -10,6 +11,7 @@ export function describeSettings(settings: Settings): Record<string, string> {
     ...describeAccounts(settings),
     ...describeTokens(settings),
     ...describeUpstream(settings),
+    ...describeCache(settings),
     ...describeRunning(settings),
   } satisfies Record<SettingName, string>;
 }
@@ -59,12 +61,25 @@ function describeUpstream({ upstream, outgoingProxy }: Settings) {
     UPSTREAM_REGISTRY: upstream.url.origin,
     UPSTREAM_USERNAME: upstream.credentials?.username ?? UNSET,
     UPSTREAM_PASSWORD: secret(upstream.credentials?.password),
+    UPSTREAM_REDIRECTS: upstream.redirects,
     UPSTREAM_CONNECT_TIMEOUT: formatDuration(upstream.connectTimeout),
     UPSTREAM_HEADER_TIMEOUT: formatDuration(upstream.headerTimeout),
     UPSTREAM_IDLE_TIMEOUT: formatDuration(upstream.idleTimeout),
     HTTP_PROXY: proxy(outgoingProxy.http),
     HTTPS_PROXY: proxy(outgoingProxy.https),
     NO_PROXY: outgoingProxy.except || UNSET,
+  };
+}
+
+function describeCache({ cache }: Settings) {
+  return {
+    CACHE: cache ? 'on' : 'off',
+    CACHE_DIR: cache?.dir ?? UNSET,
+    CACHE_MAX_SIZE: cache ? formatSpace(cache.maxSize) : UNSET,
+    CACHE_MIN_FREE: cache ? formatSpace(cache.minFree) : UNSET,
+    CACHE_MAX_AGE: cache?.maxAge === undefined ? UNSET : formatDuration(cache.maxAge),
+    CACHE_TAG_TTL: cache ? formatDuration(cache.tagTtl) : UNSET,
+    CACHE_MEMORY: cache ? formatBytes(cache.memory) : UNSET,
   };
 }
 

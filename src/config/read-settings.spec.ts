@@ -6,6 +6,7 @@ import { describeSettings } from './describe-settings';
 import { loadEnvironment, readSettings } from './read-settings';
 import { SETTINGS, UNSUPPORTED } from './setting-table';
 import { SettingsError } from './settings-error';
+import { usualMemory } from './settings-of-cache';
 
 let folder: string;
 beforeAll(() => {
@@ -53,6 +54,13 @@ describe('readSettings without any setting', () => {
       tokenService: 'tidegate',
       tokenTtl: 300,
       outgoingProxy: { except: '' },
+      cache: {
+        dir: resolve('data/cache'),
+        maxSize: { share: 0.8 },
+        minFree: { share: 0.05 },
+        maxAge: undefined,
+        tagTtl: 60_000,
+      },
       rateLimit: 50,
       rateBurst: 500,
       maxConnections: 256,
@@ -65,6 +73,7 @@ describe('readSettings without any setting', () => {
     expect(settings.upstream).toMatchObject({
       name: 'docker.io',
       credentials: undefined,
+      redirects: 'follow',
       connectTimeout: 4000,
       headerTimeout: 30_000,
       idleTimeout: 30_000,
@@ -118,12 +127,20 @@ const WRONG: Record<keyof typeof SETTINGS, string> = {
   UPSTREAM_REGISTRY: 'ftp://registry.example.com',
   UPSTREAM_USERNAME: 'a:b',
   UPSTREAM_PASSWORD: 'two\nlines',
+  UPSTREAM_REDIRECTS: 'ignore',
   UPSTREAM_CONNECT_TIMEOUT: '4 seconds',
   UPSTREAM_HEADER_TIMEOUT: '0',
   UPSTREAM_IDLE_TIMEOUT: '-1',
   HTTP_PROXY: 'socks5://proxy.example.com',
   HTTPS_PROXY: 'proxy.example.com:3128',
   NO_PROXY: 'http://internal.example.com',
+  CACHE: 'maybe',
+  CACHE_DIR: __filename,
+  CACHE_MAX_SIZE: '0%',
+  CACHE_MIN_FREE: '100%',
+  CACHE_MAX_AGE: '1 month',
+  CACHE_TAG_TTL: '31d',
+  CACHE_MEMORY: 'much',
   RATE_LIMIT: '50/m',
   RATE_BURST: 'many',
   MAX_CONNECTIONS: '0',
@@ -187,7 +204,7 @@ describe('readSettings with a wrong value', () => {
   });
 
   it('takes what describes this version anyway', () => {
-    expect(readSettings({ CACHE: 'off', SKIP_AUTH_PROXY: 'false', AUTH_MODE: 'accounts' })).toEqual(
+    expect(readSettings({ SKIP_AUTH_PROXY: 'false', AUTH_MODE: 'accounts' })).toEqual(
       readSettings({}),
     );
   });
@@ -489,6 +506,95 @@ describe('durations and rates', () => {
   });
 });
 
+describe('the cache', () => {
+  it.each([
+    ['80%', { share: 0.8 }],
+    ['100%', { share: 1 }],
+    ['200GB', { bytes: 200_000_000_000 }],
+    ['50gib', { bytes: 50 * 1024 ** 3 }],
+    ['1TiB', { bytes: 1024 ** 4 }],
+    ['10kb', { bytes: 10_000 }],
+    ['123456', { bytes: 123_456 }],
+  ])('CACHE_MAX_SIZE=%s', (text, expected) => {
+    expect(readSettings({ CACHE_MAX_SIZE: text }).cache?.maxSize).toEqual(expected);
+  });
+
+  it.each([
+    ['0', { bytes: 0 }],
+    ['0%', { share: 0 }],
+    ['99%', { share: 0.99 }],
+    ['20GB', { bytes: 20_000_000_000 }],
+  ])('CACHE_MIN_FREE=%s', (text, expected) => {
+    expect(readSettings({ CACHE_MIN_FREE: text }).cache?.minFree).toEqual(expected);
+  });
+
+  it.each(['10', '101%', '-1', '1e9', '0.5', '10 GB', '10G', '9999999999999999GB', '%', '5 %'])(
+    'refuses CACHE_MAX_SIZE=%s',
+    (text) => {
+      expect(faultsOf({ CACHE_MAX_SIZE: text })).toEqual([
+        expect.stringMatching(/is not right; give bytes such as .*or a share from 1% to 100%$/),
+      ]);
+    },
+  );
+
+  it('reads ages, and a time to live of none', () => {
+    const { cache } = readSettings({ CACHE_MAX_AGE: '30d', CACHE_TAG_TTL: '0' });
+
+    expect(cache).toMatchObject({ maxAge: 30 * 86_400_000, tagTtl: 0 });
+    expect(readSettings({ CACHE_MAX_AGE: '12h' }).cache?.maxAge).toBe(12 * 3_600_000);
+  });
+
+  it('lies in DATA_DIR, or where it is said to', () => {
+    expect(readSettings({ DATA_DIR: folder }).cache?.dir).toBe(join(folder, 'cache'));
+    expect(readSettings({ CACHE_DIR: 'elsewhere' }).cache?.dir).toBe(resolve('elsewhere'));
+    const beside = { DATA_DIR: join(folder, 'one'), CACHE_DIR: join(folder, 'on') };
+    expect(readSettings(beside).cache?.dir).toBe(beside.CACHE_DIR);
+  });
+
+  it.each([
+    ['DATA_DIR itself', './data'],
+    ['a folder that DATA_DIR lies in', '.'],
+  ])('may not lie in %s, since it may be wiped', (_what, dir) => {
+    expect(faultsOf({ CACHE_DIR: dir })).toEqual([
+      expect.stringMatching(/^CACHE_DIR=".*" holds DATA_DIR, .*; give the cache a folder of its/),
+    ]);
+  });
+
+  it('may not be a file', () => {
+    expect(faultsOf({ CACHE_DIR: __filename })).toEqual([
+      expect.stringMatching(/^CACHE_DIR=".*" is not a folder; give a folder/),
+    ]);
+  });
+
+  it('has the memory that is set, or little of what the gate may use', () => {
+    const MIB = 1024 ** 2;
+    expect(readSettings({ CACHE_MEMORY: '0' }).cache?.memory).toBe(0);
+    expect(readSettings({ CACHE_MEMORY: '10MiB' }).cache?.memory).toBe(10 * MIB);
+    expect(readSettings({}).cache?.memory).toBe(usualMemory());
+
+    expect(usualMemory(0, 16 * 1024 * MIB)).toBe(64 * MIB);
+    expect(usualMemory(256 * MIB, 16 * 1024 * MIB)).toBe(32 * MIB);
+    expect(usualMemory(2 ** 63, 128 * MIB)).toBe(16 * MIB);
+  });
+
+  it('is off when it is said to be', () => {
+    expect(readSettings({ CACHE: 'off' }).cache).toBeUndefined();
+  });
+
+  it.each([
+    ['CACHE_DIR', '/var/cache/tidegate'],
+    ['CACHE_MAX_SIZE', '80%'],
+    ['CACHE_MIN_FREE', '1GB'],
+    ['CACHE_MAX_AGE', '1d'],
+    ['CACHE_TAG_TTL', '60s'],
+    ['CACHE_MEMORY', '1MiB'],
+  ])('that is off leaves %s without effect, even at its default', (name, text) => {
+    expect(faultsOf({ CACHE: 'OFF', [name]: text })).toEqual([
+      `${name} has no effect with CACHE=off; set CACHE=on, or remove it`,
+    ]);
+  });
+});
+
 describe('settings that belong together', () => {
   it('ANONYMOUS_REPOSITORIES needs ANONYMOUS_ACCESS', () => {
     const env = { ANONYMOUS_REPOSITORIES: 'docker.io/library/*, team/**' };
@@ -537,7 +643,13 @@ describe('readSettings with anything', () => {
     'DEBUG',
     'http_proxy',
   ];
-  const FILES = new Set(['TLS_CERT_FILE', 'TLS_KEY_FILE', 'DATA_DIR', 'HTPASSWD_FILE']);
+  const FILES = new Set([
+    'TLS_CERT_FILE',
+    'TLS_KEY_FILE',
+    'DATA_DIR',
+    'HTPASSWD_FILE',
+    'CACHE_DIR',
+  ]);
 
   it('gives settings or faults of one line each, and never fails otherwise', () => {
     const texts = fc.oneof(
@@ -597,6 +709,9 @@ describe('describeSettings', () => {
         UPSTREAM_PASSWORD: 'hunter2',
         HTTPS_PROXY: 'http://robot:hunter2@proxy:3128',
         TOKEN_TTL: '600',
+        CACHE_MAX_SIZE: '50gib',
+        CACHE_MEMORY: '1000',
+        CACHE_MAX_AGE: '720h',
       }),
     );
 
@@ -611,6 +726,19 @@ describe('describeSettings', () => {
       TOKEN_TTL: '10m',
       UPSTREAM_HEADER_TIMEOUT: '30s',
       DRAIN_DELAY: '0s',
+      UPLOAD_TTL: '24h',
+      UPSTREAM_REDIRECTS: 'follow',
+      CACHE: 'on',
+      CACHE_MAX_SIZE: '50GiB',
+      CACHE_MIN_FREE: '5%',
+      CACHE_MAX_AGE: '30d',
+      CACHE_TAG_TTL: '1m',
+      CACHE_MEMORY: '1KB',
+    });
+    expect(describeSettings(readSettings({ CACHE: 'off' }))).toMatchObject({
+      CACHE: 'off',
+      CACHE_DIR: 'not set',
+      CACHE_MAX_SIZE: 'not set',
     });
     expect(JSON.stringify(described)).not.toContain('hunter2');
   });

@@ -8,6 +8,7 @@ import { given, SettingReader, type Given } from './setting-reader';
 import { SETTINGS, UNSUPPORTED, type SettingValues } from './setting-table';
 import type { Settings } from './settings';
 import { Faults, reasonOf, SettingsError, shownValue } from './settings-error';
+import { usualMemory } from './settings-of-cache';
 
 /**
  * The settings that environment and command line describe, deeply frozen.
@@ -24,7 +25,7 @@ export function readSettings(env: NodeJS.ProcessEnv, argv: readonly string[] = [
   const values: Partial<SettingValues> = Object.fromEntries(
     entries.map(([name, setting]) => [name, reader.read(name, setting)]),
   );
-  checkTogether(values, faults);
+  checkTogether(values, faults, (name) => given(texts, name) !== undefined);
   faults.throwIfAny();
   return deepFreeze(settingsOf(values as SettingValues));
 }
@@ -98,6 +99,7 @@ function settingsOf(values: SettingValues): Settings {
     tokenTtl: values.TOKEN_TTL,
     upstream: upstreamOf(values),
     outgoingProxy: { http: values.HTTP_PROXY, https: values.HTTPS_PROXY, except: values.NO_PROXY },
+    cache: cacheOf(values),
     rateLimit: values.RATE_LIMIT,
     rateBurst: values.RATE_BURST,
     maxConnections: values.MAX_CONNECTIONS,
@@ -115,9 +117,22 @@ function upstreamOf(values: SettingValues): Settings['upstream'] {
     ...values.UPSTREAM_REGISTRY,
     credentials:
       username !== undefined && password !== undefined ? { username, password } : undefined,
+    redirects: values.UPSTREAM_REDIRECTS,
     connectTimeout: values.UPSTREAM_CONNECT_TIMEOUT,
     headerTimeout: values.UPSTREAM_HEADER_TIMEOUT,
     idleTimeout: values.UPSTREAM_IDLE_TIMEOUT,
+  };
+}
+
+function cacheOf(values: SettingValues): Settings['cache'] {
+  if (values.CACHE === 'off') return undefined;
+  return {
+    dir: values.CACHE_DIR ?? join(values.DATA_DIR, 'cache'),
+    maxSize: values.CACHE_MAX_SIZE,
+    minFree: values.CACHE_MIN_FREE,
+    maxAge: values.CACHE_MAX_AGE,
+    tagTtl: values.CACHE_TAG_TTL,
+    memory: values.CACHE_MEMORY ?? usualMemory(),
   };
 }
 

@@ -12,6 +12,11 @@ export interface Registry {
   readonly credentials?: { readonly username: string; readonly password: string };
   /** `nginx` means `library/nginx`, as on Docker Hub. */
   readonly library: boolean;
+  /**
+   * What becomes of its redirects of blobs to other hosts: the gate follows them and holds the content, or passes them to the
+   * client, which then fetches by itself.
+   */
+  readonly redirects: 'follow' | 'pass';
   /** Hosts that its redirects may name though their addresses are private. */
   readonly redirectHosts: readonly string[];
   /** Hosts outside its own domain whose token endpoints may get its credentials. */
@@ -82,6 +87,7 @@ export function registryTableOf({ upstream }: Settings): RegistryTable {
       hosts: [],
       credentials: upstream.credentials,
       library: dockerHub,
+      redirects: upstream.redirects,
       redirectHosts: [],
       authHosts: [],
       builtIn: dockerHub,

@@ -3,11 +3,12 @@
  * docs/configuration.md and .env.example are made from it, and a test holds them in step.
  */
 import type { Setting } from './setting';
+import { cache } from './settings-of-cache';
 import { accounts, listening, tokens } from './settings-of-gate';
 import { running, upstream } from './settings-of-upstream';
 
 /** All settings, by name. */
-export const SETTINGS = { ...listening, ...accounts, ...tokens, ...upstream, ...running };
+export const SETTINGS = { ...listening, ...accounts, ...tokens, ...upstream, ...cache, ...running };
 
 export type SettingName = keyof typeof SETTINGS;
 
@@ -23,6 +24,7 @@ export const SECTIONS: readonly (readonly [string, Readonly<Record<string, Setti
     ['Accounts', accounts],
     ['Tokens', tokens],
     ['The registry behind the gate', upstream],
+    ['The cache', cache],
     ['Limits and running', running],
   ];
 
@@ -31,13 +33,6 @@ export const SECTIONS: readonly (readonly [string, Readonly<Record<string, Setti
  * sets one counts on it. The value, where there is one, describes what this version does anyway.
  */
 export const UNSUPPORTED: Readonly<Record<string, string | undefined>> = {
-  CACHE: 'off',
-  CACHE_DIR: undefined,
-  CACHE_MAX_SIZE: undefined,
-  CACHE_MIN_FREE: undefined,
-  CACHE_MAX_AGE: undefined,
-  CACHE_TAG_TTL: undefined,
-  CACHE_MEMORY: undefined,
   CONFIG_FILE: undefined,
   CUSTOM_DOMAIN: undefined,
   PRESET: undefined,

@@ -41,25 +41,25 @@ export function wholeNumber(min: number, max: number, suffix = ''): TextSchema<n
   });
 }
 
-const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
+const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 type Unit = keyof typeof UNITS;
 
-/** The text of a duration, in the largest unit that it is a whole number of. */
+/** The text of a duration, in the largest unit that it is a whole number of; a single day is 24 hours. */
 export function formatDuration(milliseconds: number): string {
-  const units: Unit[] = ['h', 'm', 's'];
+  const units: Unit[] = milliseconds === UNITS.d ? ['h'] : ['d', 'h', 'm', 's'];
   const unit = units.find((name) => milliseconds > 0 && milliseconds % UNITS[name] === 0);
   if (unit) return `${milliseconds / UNITS[unit]}${unit}`;
   return milliseconds === 0 ? '0s' : `${milliseconds}ms`;
 }
 
-/** A duration such as `300`, `300s`, `5m`, `24h` or `500ms`, in milliseconds. A bare number is seconds. */
+/** A duration such as `300`, `300s`, `5m`, `24h`, `30d` or `500ms`, in milliseconds. A bare number is seconds. */
 export function duration(min: number, max: number): TextSchema<number> {
   return readBy((text) => {
-    const parts = /^(\d{1,10})(ms|s|m|h)?$/.exec(text);
+    const parts = /^(\d{1,10})(ms|s|m|h|d)?$/.exec(text);
     const value = parts ? Number(parts[1]) * UNITS[(parts[2] ?? 's') as Unit] : NaN;
     if (value >= min && value <= max) return value;
     throw new Unreadable(
-      'is not right; give a duration such as 300, 300s, 5m, 24h or 500ms (a bare number is seconds), ' +
+      'is not right; give a duration such as 300, 300s, 5m, 24h, 30d or 500ms (a bare number is seconds), ' +
         `from ${formatDuration(min)} to ${formatDuration(max)}`,
     );
   });

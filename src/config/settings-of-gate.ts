@@ -78,7 +78,8 @@ export const accounts = {
     schema: path,
     default: './data',
     meaning:
-      'Folder for secrets and accounts. It must be writable, and only one gate at a time may use it.',
+      'Folder for secrets, accounts and what is known of the cache. It must be writable, and only one gate at a time may ' +
+      'use it.',
   }),
   HTPASSWD_FILE: optional({
     schema: path,

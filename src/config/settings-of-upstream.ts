@@ -29,6 +29,14 @@ export const upstream = {
     without: 'anonymous requests',
     meaning: 'Its password or access token.',
   }),
+  UPSTREAM_REDIRECTS: always({
+    schema: oneOf('follow', 'pass'),
+    default: 'follow',
+    meaning:
+      'What becomes of the redirects by which the registry leads to its blobs on other hosts. `follow`: the gate fetches ' +
+      'them there, and can hold them. `pass`: the client is sent there, and has to reach those hosts by itself; such blobs ' +
+      'are not held.',
+  }),
   UPSTREAM_CONNECT_TIMEOUT: always({
     schema: duration(1, HOUR),
     default: '4s',

@@ -13,6 +13,8 @@ export interface UpstreamSettings {
   /** `docker.io` for Docker Hub's hosts, else `host[:port]` of the URL. */
   readonly name: string;
   readonly credentials?: { readonly username: string; readonly password: string };
+  /** See {@link Registry.redirects}. */
+  readonly redirects: 'follow' | 'pass';
   /** All three in milliseconds. There is no limit on the whole of a transfer. */
   readonly connectTimeout: number;
   readonly headerTimeout: number;
@@ -25,6 +27,25 @@ export interface OutgoingProxy {
   readonly https?: URL;
   /** NO_PROXY as given. */
   readonly except: string;
+}
+
+/** So many bytes, or a share (0 to 1) of what there is. */
+export type Space = { readonly bytes: number } | { readonly share: number };
+
+/** What is held of what was pulled, and for how long. */
+export interface CacheSettings {
+  /** Absolute. */
+  readonly dir: string;
+  /** A share is of what is free and what is held together. */
+  readonly maxSize: Space;
+  /** What is left free on the disk. A share is of the whole disk. */
+  readonly minFree: Space;
+  /** Milliseconds after its last use at which content is evicted; without it, only room decides. */
+  readonly maxAge?: number;
+  /** Milliseconds after which a tag is asked again. */
+  readonly tagTtl: number;
+  /** Bytes of memory for manifests and small blobs. */
+  readonly memory: number;
 }
 
 export interface Settings {
@@ -58,6 +79,8 @@ export interface Settings {
 
   readonly upstream: UpstreamSettings;
   readonly outgoingProxy: OutgoingProxy;
+  /** Undefined with CACHE=off: everything is streamed, and nothing held. */
+  readonly cache?: CacheSettings;
 
   /** Requests per second and client address; an account has four times that. */
   readonly rateLimit: number;

@@ -32,6 +32,7 @@ export function settingsFor(overrides: Partial<Settings> = {}): Settings {
     upstream: {
       url: new URL('https://registry-1.docker.io'),
       name: 'docker.io',
+      redirects: 'follow',
       connectTimeout: 4_000,
       headerTimeout: 30_000,
       idleTimeout: 30_000,
