@@ -204,6 +204,76 @@ it('a redirect to nowhere is BAD_UPSTREAM', async () => {
   await expect(fixture.client.request(get())).rejects.toMatchObject({ code: 'BAD_UPSTREAM' });
 });
 
+describe('redirects that are passed', () => {
+  const passing = (more: Partial<UpstreamRequest> = {}) =>
+    fixture.client.request(get({ redirects: 'pass', ...more }));
+
+  it.each([301, 302, 303, 307, 308])('are the answer itself: %d', async (status) => {
+    inside = redirect(new URL('/data?sig=a%2fb~c#part', cdn.url), status);
+
+    const response = await passing();
+
+    expect(response).toMatchObject({
+      status,
+      headers: { location: `${cdn.url.href}data?sig=a%2fb~c` },
+      host: upstream.host,
+    });
+    expect(await text(response.body)).toBe('');
+    expect(cdn.accepted).toBe(0);
+  });
+
+  it('name their host, however the registry wrote it', async () => {
+    inside = redirect(`//${cdn.host}/data`);
+
+    expect((await passing({ method: 'HEAD' })).headers['location']).toBe(`${cdn.url.href}data`);
+  });
+
+  it('are followed within the registry, up to the one that leads away', async () => {
+    const away = inside;
+    inside = (request, response, seen) =>
+      (request.url === '/elsewhere' ? away : redirect('/elsewhere'))(request, response, seen);
+
+    expect((await passing()).headers['location']).toBe(`${cdn.url.href}data?sig=a%2fb~c`);
+
+    inside = (request, response, seen) =>
+      (request.url === '/elsewhere' ? answer(200, 'here') : redirect('/elsewhere'))(
+        request,
+        response,
+        seen,
+      );
+    expect(await text((await passing()).body)).toBe('here');
+  });
+
+  it.each([
+    'http://169.254.169.254/latest',
+    'ftp://cdn.example/x',
+    'http://user:pass@127.0.0.1/x',
+    'javascript:alert(1)',
+    'http://',
+  ])('are refused where the gate might not follow them: %s', async (location) => {
+    inside = redirect(location);
+
+    await expect(passing()).rejects.toMatchObject({ code: 'BAD_UPSTREAM' });
+  });
+
+  it('are refused for what is pushed', async () => {
+    await expect(passing({ method: 'DELETE' })).rejects.toMatchObject({ code: 'BAD_UPSTREAM' });
+  });
+
+  it('do not reach the log', async () => {
+    await passing();
+
+    expect(fixture.logged.join('')).not.toMatch(/sig=|\/data/);
+  });
+});
+
+it('an answer tells which host gave it', async () => {
+  expect((await fixture.client.request(get())).host).toBe(cdn.host);
+
+  inside = answer(200);
+  expect((await fixture.client.request(get())).host).toBe(upstream.host);
+});
+
 it('signed addresses do not reach the log', async () => {
   await fixture.client.request(get());
 

@@ -29,6 +29,8 @@ export class Redirects {
    * Another origin's 404 is passed on: the content is not where the registry keeps it, as any client that followed by
    * itself would see. Its other refusals, 401 above all, are not the registry's word and never reach a client.
    * @param exchange the request that was answered.
+   * @param redirects with `pass`, the first redirect that leads away from the registry is itself the answer, with an absolute
+   *   Location; one that the gate might not follow is refused all the same.
    * @throws OciError BAD_UPSTREAM for a redirect that may not be followed, a loop, more than 5, or one that answers a
    *   request with a body.
    */
@@ -36,15 +38,18 @@ export class Redirects {
     registry: Registry,
     exchange: Exchange,
     response: UpstreamResponse,
+    redirects: 'follow' | 'pass' = 'follow',
   ): Promise<UpstreamResponse> {
     const seen = new Set<string>();
     let at = exchange;
     let answer = response;
     while (REDIRECTS.has(answer.status)) {
-      await discard(answer);
       const from = new URL(`${at.origin.origin}${at.path}`);
       seen.add(from.href);
-      const to = this.#target(registry, from, at, answer.headers['location']);
+      const to = await this.#targetOf(answer, registry, from, at);
+      if (redirects === 'pass' && to.origin !== registry.url.origin)
+        return { ...answer, headers: { ...answer.headers, location: to.href } };
+      await discard(answer);
       if (seen.has(to.href) || seen.size > MAX_HOPS)
         throw this.#refused(registry, to, 'redirects without end');
       at = this.#next(registry, at, to);
@@ -57,6 +62,21 @@ export class Redirects {
       at.origin,
       `sent the gate to a host that answered ${answer.status}`,
     );
+  }
+
+  /** Where the redirect leads. One that may not be followed is given up. */
+  async #targetOf(
+    answer: UpstreamResponse,
+    registry: Registry,
+    from: URL,
+    at: Exchange,
+  ): Promise<URL> {
+    try {
+      return this.#target(registry, from, at, answer.headers['location']);
+    } catch (error) {
+      await discard(answer);
+      throw error;
+    }
   }
 
   #target(registry: Registry, from: URL, { method }: Exchange, location: string | undefined): URL {

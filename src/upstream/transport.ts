@@ -1,12 +1,16 @@
 /** One HTTP exchange with an upstream: no redirects, no login, but every limit, one retry, and failures told apart. */
 import { Inject, Injectable } from '@nestjs/common';
 import { setTimeout as pause } from 'node:timers/promises';
+import type http from 'node:http';
+import type https from 'node:https';
 import { Agent } from 'undici';
 import { Settings } from '../config/settings';
 import { Log } from '../journal/log';
 import { OciError } from '../oci/oci-error';
+import { BodyAgent } from './body-agent';
 import { Dialer } from './dialer';
 import type { Trust } from './egress-policy';
+import { contentNetworkOf } from './known-content-hosts';
 import { proxyAuthorization } from './outgoing-proxy';
 import { retryAfterSeconds } from './retry-after';
 import { faultOf, isCutOff, nameOf, upstreamFailure } from './upstream-failure';
@@ -41,6 +45,7 @@ const PATH = /^\/(?:[\x21-\x7e]*)$/;
 @Injectable()
 export class Transport {
   readonly #agents = new Map<string, Agent>();
+  readonly #bodyAgents = new Map<string, BodyAgent>();
 
   constructor(
     @Inject(Settings) private readonly settings: Settings,
@@ -82,8 +87,21 @@ export class Transport {
     return judged(await this.#attempt(exchange), exchange);
   }
 
+  /**
+   * The agent for bodies that are streamed to that origin by http-proxy-middleware: a connection for each, the outgoing
+   * proxy, the connect timeout. It connects to that origin alone, whatever the request's options say.
+   */
+  bodyAgentFor(url: URL): http.Agent | https.Agent {
+    const known = this.#bodyAgents.get(url.origin);
+    if (known) return known;
+    const agent = new BodyAgent(new URL(url.origin), this.dialer);
+    this.#bodyAgents.set(url.origin, agent);
+    return agent;
+  }
+
   /** Ends all connections at once. */
   async close(): Promise<void> {
+    for (const agent of this.#bodyAgents.values()) agent.destroy();
     const agents = [...this.#agents.values()];
     this.#agents.clear();
     await Promise.all(agents.map((agent) => agent.destroy()));
@@ -104,13 +122,19 @@ export class Transport {
         upstream: exchange.registry,
         method,
         host: origin.host,
+        network: exchange.peer === 'content' ? contentNetworkOf(origin.host) : undefined,
         path: exchange.hidden ? undefined : exchange.path.split('?', 1)[0],
         status: answer.statusCode,
         ms: Math.round(performance.now() - started),
       },
       'asked upstream',
     );
-    return { status: answer.statusCode, headers: plainHeaders(answer.headers), body: answer.body };
+    return {
+      status: answer.statusCode,
+      headers: plainHeaders(answer.headers),
+      body: answer.body,
+      host: origin.host,
+    };
   }
 
   /** Behind a proxy, http goes in absolute form (RFC 9112 § 3.2.2), and the proxy's credentials go with the request. */

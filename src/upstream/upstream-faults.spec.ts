@@ -36,10 +36,11 @@ afterEach(async () => {
   await upstream.close();
 });
 
-/** Pulls, whatever comes of it, and gives what an operator is told from then on. */
+/** Pulls once more after a minute, whatever comes of it, and gives what an operator is told from then on. */
 async function afterPull(as: 'anonymous' | 'configured' = 'configured', at = registry) {
   const access = [{ type: 'repository', name: 'team/app', actions: ['pull'] }];
   const request = { registry: at, as, method: 'GET', path: '/v2/team/app/x', access } as const;
+  fixture.later(60_000);
   await fixture.client.request(request).then(discard, () => undefined);
   return fixture.faults.all.map(({ kind, message }) => [kind, message]);
 }
@@ -191,6 +192,18 @@ describe("the gate's own credentials", () => {
     expect(JSON.stringify(fixture.faults.all)).not.toMatch(/hunter2|robot|127\./);
     expect(fixture.logged.join('')).not.toMatch(/hunter2|Basic /);
   });
+});
+
+it("tells whether a registry refuses the gate's own credentials, of that registry alone", () => {
+  const faults = new UpstreamFaults();
+  faults.noteFailure('r', 'registry', 'silent', 'r cannot be reached');
+  expect(faults.refuses('r')).toBe(false);
+
+  faults.noteRefused('r');
+
+  expect([faults.refuses('r'), faults.refuses('other')]).toEqual([true, false]);
+  faults.noteAccepted('r');
+  expect(faults.refuses('r')).toBe(false);
 });
 
 it('a fault of another kind begins anew', () => {

@@ -51,6 +51,11 @@ export class UpstreamFaults {
     this.#note(keyOf(registry, 'credentials'), registry, 'refused', message);
   }
 
+  /** True while the registry is known to refuse the gate's own credentials. */
+  refuses(registry: string): boolean {
+    return this.#faults.has(keyOf(registry, 'credentials'));
+  }
+
   /** Oldest first. */
   get all(): readonly UpstreamFault[] {
     return [...this.#faults.values()];

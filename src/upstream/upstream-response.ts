@@ -12,6 +12,8 @@ export interface UpstreamResponse {
    * or stalls; a failure that nobody listens for is no unhandled error. For HEAD it is empty.
    */
   readonly body: Readable;
+  /** `host[:port]` that answered, after redirects: for the log alone, since it is the upstream's own affair. */
+  readonly host?: string;
 }
 
 /** The headers as {@link UpstreamResponse} gives them. */

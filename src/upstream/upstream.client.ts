@@ -4,8 +4,7 @@ import type http from 'node:http';
 import type https from 'node:https';
 import type { Registry } from '../config/registry-table';
 import type { Access } from '../oci/access';
-import { BodyAgent } from './body-agent';
-import { Dialer } from './dialer';
+import { UpstreamPatience } from './patience';
 import { Redirects } from './redirects';
 import { Transport } from './transport';
 import { notAllowed, type Principal, UpstreamTokens } from './upstream-tokens';
@@ -27,6 +26,8 @@ export interface UpstreamRequest {
   readonly body?: Buffer;
   /** What the upstream's token must be good for. */
   readonly access: readonly Access[];
+  /** `pass`: the first redirect to another origin is the answer. Without it, GET and HEAD follow all redirects. */
+  readonly redirects?: 'follow' | 'pass';
   /** Ends the request, and the answer's body, at once. */
   readonly signal?: AbortSignal;
 }
@@ -39,29 +40,49 @@ const OWN_HEADERS: ReadonlySet<string> = new Set([...CREDENTIALS, ...CONNECTION,
 
 @Injectable()
 export class UpstreamClient implements OnApplicationShutdown {
-  readonly #agents = new Map<string, BodyAgent>();
-
   constructor(
     private readonly transport: Transport,
     private readonly tokens: UpstreamTokens,
     private readonly redirects: Redirects,
-    private readonly dialer: Dialer,
+    private readonly patience: UpstreamPatience,
   ) {}
 
   /**
    * The registry's answer to a request. 200 to 404, 405, 416 and the like are given as they are. For GET and HEAD
-   * redirects are followed, and a failure is tried once more.
+   * redirects are followed, a failure is tried once more, and a registry that asks for patience or does not answer is left
+   * alone for a time.
    * @throws OciError
    *   DENIED: the registry refuses (401 to a fresh token or to Basic, 403);
    *   TOOMANYREQUESTS: it asks for patience, with `Retry-After`;
    *   BAD_UPSTREAM: 5xx, a redirect or a token endpoint that may not be, TLS;
-   *   UNAVAILABLE: it cannot be reached; UPSTREAM_TIMEOUT: it does not answer.
+   *   UNAVAILABLE: it cannot be reached, or could not be of late; UPSTREAM_TIMEOUT: it does not answer.
    *   With an aborted signal, the signal's reason.
    */
   async request(request: UpstreamRequest): Promise<UpstreamResponse> {
+    return this.patience.during(request, (answered) => this.#ask(request, answered));
+  }
+
+  /**
+   * See {@link Transport.bodyAgentFor}.
+   * @param url of the registry's own origin: its configured URL, or what EgressPolicy.ownAddress gave.
+   */
+  agentFor(url: URL): http.Agent | https.Agent {
+    return this.transport.bodyAgentFor(url);
+  }
+
+  /** Ends all connections at once, at the end of the process. */
+  async close(): Promise<void> {
+    await this.transport.close();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.close();
+  }
+
+  async #ask(request: UpstreamRequest, answered: () => void): Promise<UpstreamResponse> {
     const { registry, as, access } = request;
     const first = await this.tokens.authorizationIfKnown(registry, as, access);
-    const response = await this.#send(request, first);
+    const response = await this.#send(request, first, answered);
     if (response.status !== 401) {
       if (first === undefined) this.tokens.noteOpen(registry, as);
       this.tokens.noteVerdict(registry, first, response.status);
@@ -75,39 +96,17 @@ export class UpstreamClient implements OnApplicationShutdown {
       response.headers['www-authenticate'],
       first,
     );
-    const answer = await this.#send(request, second);
+    const answer = await this.#send(request, second, answered);
     this.tokens.noteVerdict(registry, second, answer.status);
     return admitted(answer, request);
-  }
-
-  /**
-   * The agent for bodies that are streamed to that origin by http-proxy-middleware: a connection for each, the outgoing
-   * proxy, the connect timeout. It connects to that origin alone, whatever the request's options say.
-   * @param url of the registry's own origin: its configured URL, or what EgressPolicy.ownAddress gave.
-   */
-  agentFor(url: URL): http.Agent | https.Agent {
-    const known = this.#agents.get(url.origin);
-    if (known) return known;
-    const agent = new BodyAgent(new URL(url.origin), this.dialer);
-    this.#agents.set(url.origin, agent);
-    return agent;
-  }
-
-  /** Ends all connections at once, at the end of the process. */
-  async close(): Promise<void> {
-    for (const agent of this.#agents.values()) agent.destroy();
-    await this.transport.close();
-  }
-
-  async onApplicationShutdown(): Promise<void> {
-    await this.close();
   }
 
   async #send(
     request: UpstreamRequest,
     authorization: string | undefined,
+    answered: () => void,
   ): Promise<UpstreamResponse> {
-    const { registry, method, path, body, signal } = request;
+    const { registry, method, path, body, signal, redirects } = request;
     signal?.throwIfAborted();
     const headers: Record<string, string> = {};
     for (const [given, value] of Object.entries(request.headers ?? {})) {
@@ -125,7 +124,10 @@ export class UpstreamClient implements OnApplicationShutdown {
       body,
       signal,
     } as const;
-    return this.redirects.follow(registry, exchange, await this.transport.send(exchange));
+    const response = await this.transport.send(exchange);
+    // A challenge says nothing yet: the token endpoint may be as silent as ever.
+    if (response.status !== 401) answered();
+    return this.redirects.follow(registry, exchange, response, redirects);
   }
 }
 

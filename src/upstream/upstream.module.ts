@@ -1,6 +1,8 @@
 import { Module } from '@nestjs/common';
+import { Log } from '../journal/log';
 import { Dialer } from './dialer';
 import { EgressPolicy } from './egress-policy';
+import { UpstreamPatience } from './patience';
 import { Redirects } from './redirects';
 import { Transport } from './transport';
 import { UpstreamClient } from './upstream.client';
@@ -16,6 +18,11 @@ import { UpstreamTokens } from './upstream-tokens';
     Transport,
     Redirects,
     UpstreamTokens,
+    {
+      provide: UpstreamPatience,
+      inject: [UpstreamFaults, Log],
+      useFactory: (faults: UpstreamFaults, log: Log) => new UpstreamPatience(faults, log),
+    },
     UpstreamClient,
   ],
   exports: [EgressPolicy, UpstreamFaults, UpstreamTokens, UpstreamClient],

@@ -4,6 +4,7 @@ import type { Registry } from '../../src/config/registry-table';
 import type { OutgoingProxy, Settings } from '../../src/config/settings';
 import { Dialer } from '../../src/upstream/dialer';
 import { EgressPolicy } from '../../src/upstream/egress-policy';
+import { UpstreamPatience } from '../../src/upstream/patience';
 import { Redirects } from '../../src/upstream/redirects';
 import { Transport } from '../../src/upstream/transport';
 import { UpstreamClient } from '../../src/upstream/upstream.client';
@@ -18,6 +19,8 @@ export interface UpstreamFixture {
   readonly faults: UpstreamFaults;
   /** Everything that was logged, at debug level. */
   readonly logged: string[];
+  /** Moves the clock of the client's patience on. */
+  readonly later: (milliseconds: number) => void;
 }
 
 export interface UpstreamLimits {
@@ -45,13 +48,15 @@ export function upstreamFixture(limits: UpstreamLimits = {}): UpstreamFixture {
   const faults = new UpstreamFaults();
   const transport = new Transport(settings, log, dialer, faults);
   const tokens = new UpstreamTokens(transport, policy, faults, log);
+  let ahead = 0;
   const client = new UpstreamClient(
     transport,
     tokens,
     new Redirects(transport, policy, log),
-    dialer,
+    new UpstreamPatience(faults, log, () => performance.now() + ahead),
   );
-  return { client, tokens, policy, dialer, faults, logged };
+  const later = (milliseconds: number) => void (ahead += milliseconds);
+  return { client, tokens, policy, dialer, faults, logged, later };
 }
 
 /** A registry of the table, with nothing but what is given. */
@@ -62,6 +67,7 @@ export function registryAt(url: string | URL, more: Partial<Registry> = {}): Reg
     url: at,
     hosts: [],
     library: false,
+    redirects: 'follow',
     redirectHosts: [],
     authHosts: [],
     builtIn: false,
