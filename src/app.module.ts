@@ -5,6 +5,7 @@ import { AccessGuard } from './auth/access.guard';
 import { Accounts } from './auth/accounts/accounts.service';
 import { AccountsModule } from './auth/accounts/accounts.module';
 import { TokenModule } from './auth/token/token.module';
+import type { Cache } from './cdn/cache';
 import { CdnModule } from './cdn/cdn.module';
 import { SettingsModule } from './config/config.module';
 import type { Registries } from './config/registry-table';
@@ -32,12 +33,14 @@ export interface Ground {
   readonly secrets: Secrets;
   readonly registries: Registries;
   readonly log: Log;
+  /** Null with CACHE=off. */
+  readonly cache: Cache | null;
 }
 
 /** All wiring. The guards ask in the order of this list: may you knock, as whom, who are you, may you, how much at once. */
 @Module({})
 export class AppModule {
-  static forRoot({ settings, secrets, registries, log }: Ground): DynamicModule {
+  static forRoot({ settings, secrets, registries, log, cache }: Ground): DynamicModule {
     return {
       module: AppModule,
       imports: [
@@ -48,7 +51,7 @@ export class AppModule {
         AccountsModule,
         TokenModule,
         RegistryModule,
-        CdnModule,
+        CdnModule.forRoot(cache),
         UpstreamModule,
         AdminModule,
         HealthModule.forRootAsync({
@@ -59,6 +62,7 @@ export class AppModule {
             sources: [
               { name: 'accounts', check: () => accountsHealth(accounts) },
               { name: 'upstream', check: () => upstreamHealth(upstreamFaults) },
+              { name: 'cache', check: () => cacheHealth(cache) },
             ],
           }),
         }),
@@ -88,4 +92,10 @@ function upstreamHealth({ all }: UpstreamFaults): HealthState {
     .map(({ message, since }) => `since ${since.toISOString()}: ${message}`)
     .join('; ');
   return { status: 'degraded', detail };
+}
+
+/** A full disk stops the holding, not the pulling. */
+function cacheHealth(cache: Cache | null): HealthState {
+  const fault = cache?.capacity.fault;
+  return fault === undefined ? { status: 'up' } : { status: 'degraded', detail: fault };
 }

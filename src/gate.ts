@@ -11,6 +11,7 @@ import { AdminModule } from './admin/admin.module';
 import { AppModule } from './app.module';
 import { Accounts } from './auth/accounts/accounts.service';
 import type { InitialAdmin } from './auth/accounts/initial-admin';
+import { openCache } from './cdn/cache';
 import { lockDataDir, prepareDataDir } from './config/data-dir';
 import { openSecrets } from './config/open-secrets';
 import { Registries, registryTableOf } from './config/registry-table';
@@ -48,7 +49,10 @@ export async function openGate(settings: Settings, log: Log): Promise<Gate> {
   };
   try {
     const registries = new Registries(registryTableOf(settings));
-    const ground = { settings, secrets: openSecrets(settings, log), registries, log };
+    const secrets = openSecrets(settings, log);
+    const cache = await openCache(settings, log);
+    closers.push(() => cache?.close());
+    const ground = { settings, secrets, registries, log, cache };
     const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(ground), {
       // Bodies are read by those who want them, after the guards.
       bodyParser: false,

@@ -219,10 +219,10 @@ describe('clients that ask for large manifests and do not read', () => {
     });
     const idle = gate.memory().now;
 
-    const stalled = Array.from({ length: 150 }, () => {
+    const stalled = Array.from({ length: 150 }, (_, tag) => {
       const client = connect(gate.port, '127.0.0.1', () => {
         client.pause();
-        client.write('GET /v2/team/app/manifests/1 HTTP/1.1\r\nHost: localhost\r\n\r\n');
+        client.write(`GET /v2/team/app/manifests/${tag} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
       });
       return client.on('error', () => undefined);
     });

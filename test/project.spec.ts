@@ -126,7 +126,7 @@ describe('the modules', () => {
     const log = createLog({ logLevel: 'silent' });
 
     const held = await modulesIn(
-      AppModule.forRoot({ settings, secrets: {} as Secrets, registries, log }),
+      AppModule.forRoot({ settings, secrets: {} as Secrets, registries, log, cache: null }),
     );
 
     expect([...held].includes(module)).toBe(true);

@@ -1,49 +1,27 @@
 import { Injectable } from '@nestjs/common';
-import type { Registry } from '../config/registry-table';
-import { digestOf, matches, parseDigest, type Digest } from '../oci/digest';
-import { MANIFEST_MEDIA_TYPES, parseMediaType } from '../oci/media-type';
-import { OciError } from '../oci/oci-error';
+import type { Digest } from '../oci/digest';
 import { isDigest, type Reference } from '../oci/reference';
-import type { RepositoryName } from '../oci/repository-name';
-import {
-  discard,
-  readBody,
-  UpstreamClient,
-  type Principal,
-  type UpstreamResponse,
-} from '../upstream/upstream.client';
-import { refusalOf } from '../upstream/upstream-refusal';
-import { digestedPart } from './signed-manifest';
+import { Blobs, type BlobAnswer, type BlobRequest } from './blobs';
+import { Foresight } from './foresight';
+import { Manifests, type Manifest, type WholeManifest } from './manifests';
+import { Permission } from './permission';
+import type { Reader } from './reader';
+import { nameOf, type Source } from './source';
 
-/** Whose content, and with whose credentials it is asked for. */
-export interface Source {
-  readonly registry: Registry;
-  readonly repository: RepositoryName;
-  readonly as: Principal;
-}
+export type { BlobAnswer } from './blobs';
+export type { Manifest } from './manifests';
+export type { Reader } from './reader';
+export { MAX_MANIFEST } from './small-content';
 
-/** For whom it is fetched: when they leave, and what asks for room before a part of an answer is held for them. */
-export interface Reader {
-  readonly signal: AbortSignal;
-  readonly hold: (bytes: number) => Promise<(actual: number) => void>;
-}
-
-/** A manifest, or what a HEAD says of one. */
-export interface Manifest {
-  readonly mediaType: string;
-  readonly digest: Digest;
-  readonly size: number;
-  /** Byte for byte as the registry holds it; undefined for a HEAD. */
-  readonly bytes?: Buffer;
-}
-
-/** The distribution-spec wants at least 4 MiB to be taken; distribution itself takes no more. */
-export const MAX_MANIFEST = 4 * 1024 * 1024;
-
-/** Content by name and digest or tag. It is fetched anew each time: nothing is held. */
+/** Content by name and digest or tag: held, or fetched once for all who want it. With CACHE=off it is only streamed. */
 @Injectable()
 export class ContentService {
-  constructor(private readonly upstream: UpstreamClient) {}
+  constructor(
+    private readonly manifests: Manifests,
+    private readonly blobs: Blobs,
+    private readonly permission: Permission,
+    private readonly foresight: Foresight,
+  ) {}
 
   /**
    * The manifest, verified: against the digest that was asked for, else against the one that the registry names.
@@ -53,102 +31,59 @@ export class ContentService {
     source: Source,
     reference: Reference,
     accept: string | undefined,
-    client: Reader,
-  ): Promise<Manifest> {
-    const response = await this.#askManifest('GET', source, reference, accept, client.signal);
-    const bytes = await readBody(response, MAX_MANIFEST, client.hold);
-    const named = isDigest(reference)
-      ? reference
-      : parseDigest(response.headers['docker-content-digest'] ?? '');
-    if (named && !matches(named, digestedPart(response.headers['content-type'], bytes))) {
-      throw new OciError('BAD_UPSTREAM', {
-        message: `the upstream registry sent a manifest that is not ${named}`,
-      });
-    }
-    return {
-      mediaType: mediaTypeOf(response),
-      digest: named ?? digestOf(bytes),
-      size: bytes.length,
-      bytes,
+    reader: Reader,
+  ): Promise<WholeManifest> {
+    let asked = false;
+    const note: Reader['note'] = (status) => {
+      asked = !status.hit;
+      reader.note(status);
     };
+    const found = await this.manifests.get(source, reference, accept, { ...reader, note });
+    if (asked && found.warning === undefined) this.foresight.pulled(source, found.bytes);
+    return found;
   }
 
-  /** What a GET of the manifest would say of it. Asks by GET where the registry's HEAD leaves something out. */
-  async manifestHead(
+  /** What a GET of the manifest would say of it. */
+  manifestHead(
     source: Source,
     reference: Reference,
     accept: string | undefined,
-    client: Reader,
+    reader: Reader,
   ): Promise<Manifest> {
-    const response = await this.#askManifest('HEAD', source, reference, accept, client.signal);
-    await discard(response);
-    const named = isDigest(reference)
-      ? reference
-      : parseDigest(response.headers['docker-content-digest'] ?? '');
-    const size = response.headers['content-length'];
-    if (named && size !== undefined && parseMediaType(response.headers['content-type'])) {
-      return { mediaType: mediaTypeOf(response), digest: named, size: Number(size) };
-    }
-    const { bytes: _, ...head } = await this.manifest(source, reference, accept, client);
-    return head;
+    return this.manifests.head(source, reference, accept, reader);
   }
 
   /**
-   * A blob, or the part of it that `range` asks for, as a stream with the registry's own status: 200, 206.
+   * The blob, or the part of it that is asked for. Its body is to be sent or closed.
    * @throws OciError BLOB_UNKNOWN, RANGE_INVALID.
    */
-  async blob(
-    method: 'GET' | 'HEAD',
+  blob(source: Source, digest: Digest, request: BlobRequest, reader: Reader): Promise<BlobAnswer> {
+    return this.blobs.get(source, digest, request, reader);
+  }
+
+  /**
+   * Sees to it that the blob is held: joins its fetch, or starts it.
+   * @param progress told now and then of the bytes that are there, and of all that there will be.
+   */
+  hold(
     source: Source,
     digest: Digest,
-    range: string | undefined,
-    signal: AbortSignal,
-  ): Promise<UpstreamResponse> {
-    const response = await this.upstream.request({
-      ...target(source),
-      method,
-      path: `/v2/${source.repository}/blobs/${digest}`,
-      headers: range === undefined ? {} : { Range: range },
-      signal,
-    });
-    if (response.status === 200 || (response.status === 206 && range !== undefined))
-      return response;
-    throw await refusalOf(response, 'BLOB_UNKNOWN');
+    options: {
+      readonly signal: AbortSignal;
+      readonly progress?: (received: number, total: number | undefined) => void;
+    },
+  ): Promise<{ readonly size: number; readonly stored: boolean; readonly hit: boolean }> {
+    return this.blobs.hold(source, digest, options);
   }
 
-  async #askManifest(
-    method: 'GET' | 'HEAD',
-    source: Source,
-    reference: Reference,
-    accept: string | undefined,
-    signal: AbortSignal,
-  ) {
-    const response = await this.upstream.request({
-      ...target(source),
-      method,
-      path: `/v2/${source.repository}/manifests/${reference}`,
-      headers: { Accept: acceptable(accept) },
-      signal,
-    });
-    if (response.status === 200) return response;
-    throw await refusalOf(response, 'MANIFEST_UNKNOWN');
+  /** A manifest was pushed through the gate: whoever asks from now on, asks upstream. */
+  async pushed(source: Source, reference: Reference): Promise<void> {
+    await this.manifests.forget(source, reference);
   }
-}
 
-function target({ registry, repository, as }: Source) {
-  return { registry, as, access: [{ type: 'repository', name: repository, actions: ['pull'] }] };
-}
-
-function mediaTypeOf(response: UpstreamResponse): string {
-  const type = parseMediaType(response.headers['content-type']);
-  if (!type)
-    throw new OciError('BAD_UPSTREAM', {
-      message: 'the upstream registry sent a manifest without a media type',
-    });
-  return type;
-}
-
-/** Who takes anything is best served with a manifest of today: registries answer a bare wildcard with their oldest kind. */
-function acceptable(accept: string | undefined): string {
-  return accept === undefined || accept.trim() === '*/*' ? MANIFEST_MEDIA_TYPES.join(', ') : accept;
+  /** A manifest or a blob was deleted through the gate: it is gone from this repository, whoever still holds it. */
+  async deleted(source: Source, reference: Reference): Promise<void> {
+    if (isDigest(reference)) await this.permission.deleted(nameOf(source), reference);
+    await this.manifests.forget(source, reference);
+  }
 }

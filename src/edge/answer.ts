@@ -46,8 +46,8 @@ export function refusedWith(response: ServerResponse): OciErrorCode | undefined 
   return refusals.get(response);
 }
 
-/** Headers that the edge set for every answer. */
-const KEPT = new Set(['x-request-id', 'docker-distribution-api-version']);
+/** Headers that say how a request was dealt with, whatever its answer is. */
+const KEPT = new Set(['x-request-id', 'docker-distribution-api-version', 'cache-status']);
 
 const continued = new WeakSet<IncomingMessage>();
 

@@ -11,6 +11,7 @@ const docker: Registry = {
   url: new URL('https://registry-1.docker.io'),
   hosts: [],
   library: true,
+  redirects: 'follow',
   redirectHosts: [],
   authHosts: [],
   builtIn: true,

@@ -40,6 +40,7 @@ export function logRequest(
       // 499 is nginx's: the client left before there was an answer.
       status: whole || response.headersSent ? response.statusCode : 499,
       code: refusedWith(response),
+      cache: cacheStatusOf(response),
       sent: now.sent - before.sent,
       received: now.received - before.received,
       duration: Math.round(performance.now() - began),
@@ -53,4 +54,10 @@ export function logRequest(
 
 function repositoryOf(context: RequestContext | undefined): string | undefined {
   return context?.need.kind === 'repository' ? context.need.name.canonical : undefined;
+}
+
+/** How the answer came about, as its `Cache-Status` says: `hit`, `fwd=miss; stored`. */
+function cacheStatusOf(response: ServerResponse): string | undefined {
+  const header = response.getHeader('cache-status');
+  return typeof header === 'string' ? header.slice(header.indexOf(';') + 1).trim() : undefined;
 }

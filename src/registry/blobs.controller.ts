@@ -1,64 +1,54 @@
-import { Controller, Delete, Get, Head, Inject, Req, Res } from '@nestjs/common';
+import { Controller, Delete, Get, Head, Inject, Req, Res, UseInterceptors } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { pipeline } from 'node:stream/promises';
-import { ContentService } from '../cdn/content.service';
-import { discard, type UpstreamResponse } from '../upstream/upstream.client';
+import type { Body } from '../cdn/body';
+import { ContentService, type BlobAnswer, type Reader } from '../cdn/content.service';
+import type { Source } from '../cdn/source';
 import { Log } from '../journal/log';
 import type { Digest } from '../oci/digest';
+import { isNotModified, rangeOf } from './conditions';
 import { Deletion } from './deletion';
-import { admitted, sourceOf, untilClientLeaves } from './exchange';
-
-/** One range, exact, open or suffix. More than one is answered by the whole blob, which is a right answer too. */
-const ONE_RANGE = /^bytes=(?:\d{1,15}-\d{0,15}|-\d{1,15})$/;
+import { admitted, readerOf, sourceOf } from './exchange';
+import { MemoryBudget } from './memory-budget';
+import { Forwarded } from './forwarded.interceptor';
 
 /** `/v2/<name>/blobs/<digest>`. Distribution-spec 1.1 § Pulling blobs, § Deleting blobs. */
+@UseInterceptors(Forwarded)
 @Controller('internal/blob')
 export class BlobsController {
   constructor(
     private readonly content: ContentService,
     private readonly deletion: Deletion,
+    private readonly budget: MemoryBudget,
     @Inject(Log) private readonly log: Log,
   ) {}
 
   @Head()
   async head(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
-    const { identity, asked } = admitted(request, 'blob');
+    const exchange = admitted(request, 'blob');
+    const { digest, name } = exchange.asked;
+    const reader = readerOf(exchange, response, this.budget);
+    const source = sourceOf(name, exchange.identity);
     const blob = await this.content.blob(
-      'HEAD',
-      sourceOf(asked.name, identity),
-      asked.digest,
-      undefined,
-      untilClientLeaves(response),
+      source,
+      digest,
+      { method: 'HEAD', range: undefined },
+      reader,
     );
-    await discard(blob);
-    response.writeHead(200, headersOf(blob, asked.digest)).end();
+    const status = isNotModified(request, digest) ? 304 : 200;
+    response.writeHead(status, headersOf(blob, digest)).end();
   }
 
   @Get()
   async get(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
-    const { context, identity, asked } = admitted(request, 'blob');
-    const range =
-      request.headers.range !== undefined && ONE_RANGE.test(request.headers.range)
-        ? request.headers.range
-        : undefined;
-    const blob = await this.content.blob(
-      'GET',
-      sourceOf(asked.name, identity),
-      asked.digest,
-      range,
-      untilClientLeaves(response),
-    );
-    response.writeHead(blob.status, headersOf(blob, asked.digest));
-    try {
-      await pipeline(blob.body, response);
-    } catch (error) {
-      // A body that breaks off breaks the client's connection: the answer has begun, and nothing else tells it.
-      // The body is ended too: a pipeline into an answer that is closed already leaves its source open.
-      if (!response.destroyed)
-        this.log.warn({ request: context.id, err: error }, 'the upstream broke a blob off');
-      response.destroy();
-      blob.body.destroy();
-    }
+    const exchange = admitted(request, 'blob');
+    const { digest, name } = exchange.asked;
+    const reader = readerOf(exchange, response, this.budget);
+    const source = sourceOf(name, exchange.identity);
+    if (isNotModified(request, digest)) return this.head(request, response);
+    const blob = await this.#open(request, source, digest, reader);
+    response.writeHead(blob.status, headersOf(blob, digest));
+    if (blob.status === 307 || !blob.body) response.end();
+    else await this.#send(blob.body, response, exchange.context.id);
   }
 
   @Delete()
@@ -67,25 +57,55 @@ export class BlobsController {
     const { digest } = exchange.asked;
     await this.deletion.run(exchange, response, {
       path: `/blobs/${digest}`,
-      target: `@${digest}`,
+      reference: digest,
       notFound: 'BLOB_UNKNOWN',
     });
   }
+
+  /**
+   * HTTP/1.0 tells the end of an answer without a length by the end of the connection, so that one that breaks off looks
+   * whole: such a client waits until the content is held.
+   */
+  async #open(
+    request: IncomingMessage,
+    source: Source,
+    digest: Digest,
+    reader: Reader,
+  ): Promise<BlobAnswer> {
+    const ask = () =>
+      this.content.blob(source, digest, { method: 'GET', range: rangeOf(request, digest) }, reader);
+    const blob = await ask();
+    if (request.httpVersion !== '1.0' || blob.status !== 200 || blob.size !== undefined)
+      return blob;
+    blob.body?.close();
+    await this.content.hold(source, digest, { signal: reader.signal });
+    return ask();
+  }
+
+  async #send(body: Body, response: ServerResponse, id: string): Promise<void> {
+    try {
+      await body.sendTo(response);
+      response.end();
+    } catch (error) {
+      // The answer has begun: only the end of the connection tells the client that it is not whole.
+      if (!response.destroyed)
+        this.log.warn({ request: id, err: error }, 'a blob broke off on its way');
+      response.destroy();
+    }
+  }
 }
 
-/** What is known of the blob without looking at the upstream's word for it, and of the rest only what is needed. */
-function headersOf({ status, headers }: UpstreamResponse, digest: Digest) {
+function headersOf(blob: BlobAnswer, digest: Digest): Record<string, string | number> {
+  if (blob.status === 307)
+    return { Location: blob.location, 'Content-Length': 0, 'Cache-Control': 'no-store' };
+  const { from, to } = blob.status === 206 ? blob.range : { from: 0, to: blob.size };
   return {
     'Content-Type': 'application/octet-stream',
     'Docker-Content-Digest': digest,
     ETag: `"${digest}"`,
     'Accept-Ranges': 'bytes',
     'Cache-Control': 'max-age=31536000, private',
-    ...(headers['content-length'] === undefined
-      ? {}
-      : { 'Content-Length': headers['content-length'] }),
-    ...(status === 206 && headers['content-range'] !== undefined
-      ? { 'Content-Range': headers['content-range'] }
-      : {}),
+    ...(to === undefined ? {} : { 'Content-Length': to - from }),
+    ...(blob.status === 206 ? { 'Content-Range': `bytes ${from}-${to! - 1}/${blob.size}` } : {}),
   };
 }

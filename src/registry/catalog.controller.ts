@@ -1,12 +1,14 @@
-import { Controller, Get, Req, Res } from '@nestjs/common';
+import { Controller, Get, Req, Res, UseInterceptors } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Registries } from '../config/registry-table';
 import type { Identity, Page } from '../edge/request-context';
 import { canonicalName, parseRepositoryName } from '../oci/repository-name';
-import { admitted, clientOf, type Client } from './exchange';
+import type { Reader } from '../cdn/content.service';
+import { admitted, readerOf } from './exchange';
 import { sendJson } from './json-answer';
 import { MemoryBudget } from './memory-budget';
 import { linkTo, ListingService, textsIn } from './listing.service';
+import { Forwarded } from './forwarded.interceptor';
 
 const PAGE = 1000;
 /**
@@ -19,6 +21,7 @@ const MAX_PAGES = 100;
  * `/v2/_catalog` of the default registry, of which each account sees what it may pull. The next page is named by the last
  * name that was shown, never by the upstream's `Link`: that would give away a hidden one.
  */
+@UseInterceptors(Forwarded)
 @Controller('internal/catalog')
 export class CatalogController {
   constructor(
@@ -36,7 +39,7 @@ export class CatalogController {
       identity,
       asked.page,
       limit,
-      passing(clientOf(exchange, response, this.budget)),
+      passing(readerOf(exchange, response, this.budget)),
     );
     const repositories = visible.slice(0, limit);
     if (more || visible.length > limit) {
@@ -53,7 +56,7 @@ export class CatalogController {
     identity: Identity,
     page: Page,
     limit: number,
-    client: Client,
+    client: Pick<Reader, 'signal' | 'hold'>,
   ): Promise<{ visible: string[]; more: boolean }> {
     const registry = this.registries.current.default;
     const visible: string[] = [];
@@ -86,7 +89,7 @@ function nextPage(n: number, last: string | undefined): URLSearchParams {
 }
 
 /** Of a page that was looked through only the visible names stay: its bytes are room again for the next one. */
-function passing({ signal, hold }: Client): Client {
+function passing({ signal, hold }: Reader): Pick<Reader, 'signal' | 'hold'> {
   return {
     signal,
     hold: async (bytes) => {

@@ -2,15 +2,17 @@ import { Injectable } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
 import { whoAsks } from '../edge/request-context';
 import { Audit } from '../journal/audit';
+import { ContentService } from '../cdn/content.service';
 import type { OciErrorCode } from '../oci/oci-error';
+import { suffixOf, type Reference } from '../oci/reference';
 import { discard, UpstreamClient } from '../upstream/upstream.client';
 import { refusalOf } from '../upstream/upstream-refusal';
-import type { Admitted } from './exchange';
+import { sourceOf, type Admitted } from './exchange';
 
-/** What is deleted: its path below the repository, how the audit trail names it, and what a 404 for it means. */
+/** What is deleted: its path below the repository, what it is called there, and what a 404 for it means. */
 export interface Deleted {
   readonly path: string;
-  readonly target: string;
+  readonly reference: Reference;
   readonly notFound: OciErrorCode;
 }
 
@@ -19,13 +21,14 @@ export interface Deleted {
 export class Deletion {
   constructor(
     private readonly upstream: UpstreamClient,
+    private readonly content: ContentService,
     private readonly audit: Audit,
   ) {}
 
   async run(
     { context, identity, asked }: Admitted<'manifest'> | Admitted<'blob'>,
     response: ServerResponse,
-    { path, target, notFound }: Deleted,
+    { path, reference, notFound }: Deleted,
   ): Promise<void> {
     const { registry, repository, canonical } = asked.name;
     const answer = await this.upstream.request({
@@ -37,9 +40,10 @@ export class Deletion {
     });
     if (answer.status !== 202 && answer.status !== 200) throw await refusalOf(answer, notFound);
     await discard(answer);
+    await this.content.deleted(sourceOf(asked.name, identity), reference);
     this.audit.write({
       event: 'delete',
-      target: `${canonical}${target}`,
+      target: `${canonical}${suffixOf(reference)}`,
       ...whoAsks(context),
     });
     response.writeHead(202, { 'Content-Length': 0 }).end();

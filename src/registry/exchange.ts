@@ -8,7 +8,9 @@ import {
   type Identity,
   type RequestContext,
 } from '../edge/request-context';
-import type { Hold, MemoryBudget } from './memory-budget';
+import { formatCacheStatus, type CacheStatus } from '../cdn/cache-status';
+import type { Reader } from '../cdn/content.service';
+import type { MemoryBudget } from './memory-budget';
 
 /** A request that got past the guards: who asks, and what, narrowed to the controller's noun. */
 export interface Admitted<N extends Asked['noun']> {
@@ -42,17 +44,31 @@ export function sourceOf(name: NamedRepository, identity: Identity) {
   };
 }
 
-/** What a room that fetches for a client must know of it: when it leaves, and how much may be held for it. */
-export interface Client {
-  readonly signal: AbortSignal;
-  readonly hold: Hold;
-}
-
-export function clientOf(
+/**
+ * For whom content is got: when they leave, how much may be held for them, and how the answer came about, which goes into its
+ * `Cache-Status` (RFC 9211).
+ */
+export function readerOf(
   { identity, context }: { identity: Identity; context: RequestContext },
   response: ServerResponse,
   budget: MemoryBudget,
-): Client {
-  const hold = budget.for(response, identity.username ?? context.client);
-  return { signal: untilClientLeaves(response), hold };
+): Reader {
+  return {
+    signal: untilClientLeaves(response),
+    hold: budget.for(response, identity.username ?? context.client),
+    note: (status) => noteCacheStatus(response, status),
+  };
+}
+
+const statuses = new WeakMap<ServerResponse, CacheStatus>();
+
+/** Sets how the answer comes about; the last word counts. Too late, once its head is out. */
+export function noteCacheStatus(response: ServerResponse, status: CacheStatus): void {
+  if (response.headersSent) return;
+  statuses.set(response, status);
+  response.setHeader('Cache-Status', formatCacheStatus(status));
+}
+
+export function cacheStatusOf(response: ServerResponse): CacheStatus | undefined {
+  return statuses.get(response);
 }

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { IncomingMessage } from 'node:http';
-import { MAX_MANIFEST } from '../cdn/content.service';
+import { ContentService, MAX_MANIFEST } from '../cdn/content.service';
 import { digestedPart } from '../cdn/signed-manifest';
 import { readSmallBody } from '../edge/body';
 import { whoAsks } from '../edge/request-context';
@@ -11,8 +11,8 @@ import { OciError } from '../oci/oci-error';
 import { isDigest, suffixOf } from '../oci/reference';
 import { discard, UpstreamClient, type UpstreamResponse } from '../upstream/upstream.client';
 import { refusalOf } from '../upstream/upstream-refusal';
-import type { Admitted } from './exchange';
-import type { Hold } from './memory-budget';
+import { sourceOf, type Admitted } from './exchange';
+import type { Hold } from '../cdn/reader';
 import { onceMore } from './once-more';
 
 /** What the upstream took. */
@@ -27,6 +27,7 @@ export interface PushedManifest {
 export class ManifestPush {
   constructor(
     private readonly upstream: UpstreamClient,
+    private readonly content: ContentService,
     private readonly audit: Audit,
   ) {}
 
@@ -59,9 +60,13 @@ export class ManifestPush {
       throw await refusalOf(answer, 'NAME_UNKNOWN');
     }
     await discard(answer);
+    const source = sourceOf(name, identity);
+    const taken = pushed(answer, digested);
+    await this.content.pushed(source, reference);
+    if (!isDigest(reference)) await this.content.pushed(source, taken.digest);
     const target = `${name.canonical}${suffixOf(reference)}`;
     this.audit.write({ ...whoAsks(context), event: 'push', target });
-    return pushed(answer, digested);
+    return taken;
   }
 }
 

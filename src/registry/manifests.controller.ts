@@ -1,13 +1,15 @@
-import { Controller, Delete, Get, Head, Put, Req, Res } from '@nestjs/common';
+import { Controller, Delete, Get, Head, Put, Req, Res, UseInterceptors } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ContentService, type Manifest } from '../cdn/content.service';
-import { suffixOf } from '../oci/reference';
 import { Deletion } from './deletion';
-import { admitted, clientOf, sourceOf } from './exchange';
+import { admitted, readerOf, sourceOf } from './exchange';
+import { isNotModified } from './conditions';
 import { ManifestPush } from './manifest-push';
 import { MemoryBudget } from './memory-budget';
+import { Forwarded } from './forwarded.interceptor';
 
 /** `/v2/<name>/manifests/<reference>`. Distribution-spec 1.1 § Pulling, Pushing and Deleting manifests. */
+@UseInterceptors(Forwarded)
 @Controller('internal/manifest')
 export class ManifestsController {
   constructor(
@@ -26,9 +28,9 @@ export class ManifestsController {
       source,
       asked.reference,
       request.headers.accept,
-      clientOf(exchange, response, this.budget),
+      readerOf(exchange, response, this.budget),
     );
-    response.writeHead(200, headersOf(manifest)).end();
+    answer(request, response, manifest);
   }
 
   @Get()
@@ -40,9 +42,9 @@ export class ManifestsController {
       source,
       asked.reference,
       request.headers.accept,
-      clientOf(exchange, response, this.budget),
+      readerOf(exchange, response, this.budget),
     );
-    response.writeHead(200, headersOf(manifest)).end(manifest.bytes);
+    answer(request, response, manifest);
   }
 
   @Put()
@@ -52,7 +54,7 @@ export class ManifestsController {
     const { digest, subject } = await this.push.run(
       exchange,
       request,
-      clientOf(exchange, response, this.budget).hold,
+      readerOf(exchange, response, this.budget).hold,
     );
     response.writeHead(201, {
       Location: `/v2/${name.asked}/manifests/${digest}`,
@@ -69,17 +71,27 @@ export class ManifestsController {
     const { reference } = exchange.asked;
     await this.deletion.run(exchange, response, {
       path: `/manifests/${reference}`,
-      target: suffixOf(reference),
+      reference,
       notFound: 'MANIFEST_UNKNOWN',
     });
   }
 }
 
-function headersOf({ mediaType, digest, size }: Manifest) {
-  return {
-    'Content-Type': mediaType,
-    'Content-Length': size,
+function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { mediaType, digest, size, bytes, warning }: Manifest,
+): void {
+  const headers = {
     'Docker-Content-Digest': digest,
     ETag: `"${digest}"`,
+    ...(warning === undefined ? {} : { Warning: warning }),
   };
+  if (isNotModified(request, digest)) {
+    response.writeHead(304, headers).end();
+    return;
+  }
+  response
+    .writeHead(200, { ...headers, 'Content-Type': mediaType, 'Content-Length': size })
+    .end(bytes);
 }

@@ -1,9 +1,10 @@
-import { Controller, Get, Req, Res } from '@nestjs/common';
+import { Controller, Get, Req, Res, UseInterceptors } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { admitted, clientOf, sourceOf } from './exchange';
+import { admitted, readerOf, sourceOf } from './exchange';
 import { sendJson } from './json-answer';
 import { MemoryBudget } from './memory-budget';
 import { linkTo, ListingService, objectsIn } from './listing.service';
+import { Forwarded } from './forwarded.interceptor';
 
 const INDEX = 'application/vnd.oci.image.index.v1+json';
 
@@ -11,6 +12,7 @@ const INDEX = 'application/vnd.oci.image.index.v1+json';
  * `/v2/<name>/referrers/<digest>`. Distribution-spec 1.1 § Listing referrers. A registry without it answers 404, and so
  * does the gate: clients then look for the `sha256-…` tag themselves, and an empty index of ours would hide signatures.
  */
+@UseInterceptors(Forwarded)
 @Controller('internal/referrers')
 export class ReferrersController {
   constructor(
@@ -32,7 +34,7 @@ export class ReferrersController {
       access: [{ type: 'repository', name: repository, actions: ['pull'] }],
       notFound: 'NAME_UNKNOWN',
       accept: INDEX,
-      ...clientOf(exchange, response, this.budget),
+      ...readerOf(exchange, response, this.budget),
     });
     if (listing.next)
       response.setHeader('Link', linkTo(`/v2/${name.asked}/referrers/${digest}`, listing.next));

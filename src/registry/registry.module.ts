@@ -1,5 +1,4 @@
 import { Module } from '@nestjs/common';
-import { CdnModule } from '../cdn/cdn.module';
 import { UpstreamModule } from '../upstream/upstream.module';
 import { BaseController } from './base.controller';
 import { BlobsController } from './blobs.controller';
@@ -19,7 +18,7 @@ import { UploadsController } from './uploads.controller';
 
 /** `/v2`: one controller a noun. */
 @Module({
-  imports: [CdnModule, UpstreamModule],
+  imports: [UpstreamModule],
   controllers: [
     BaseController,
     ManifestsController,

@@ -1,11 +1,13 @@
-import { Controller, Get, Req, Res } from '@nestjs/common';
+import { Controller, Get, Req, Res, UseInterceptors } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { admitted, clientOf, sourceOf } from './exchange';
+import { admitted, readerOf, sourceOf } from './exchange';
 import { sendJson } from './json-answer';
 import { MemoryBudget } from './memory-budget';
 import { linkTo, ListingService, textsIn } from './listing.service';
+import { Forwarded } from './forwarded.interceptor';
 
 /** `/v2/<name>/tags/list`. Distribution-spec 1.1 § Listing tags. */
+@UseInterceptors(Forwarded)
 @Controller('internal/tags')
 export class TagsController {
   constructor(
@@ -26,7 +28,7 @@ export class TagsController {
       query,
       access: [{ type: 'repository', name: repository, actions: ['pull'] }],
       notFound: 'NAME_UNKNOWN',
-      ...clientOf(exchange, response, this.budget),
+      ...readerOf(exchange, response, this.budget),
     });
     const tags = textsIn(listing.document, 'tags');
     if (listing.next)

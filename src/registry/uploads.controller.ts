@@ -1,4 +1,14 @@
-import { Controller, Delete, Get, Patch, Post, Put, Req, Res } from '@nestjs/common';
+import {
+  Controller,
+  Delete,
+  Get,
+  Patch,
+  Post,
+  Put,
+  Req,
+  Res,
+  UseInterceptors,
+} from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { whoAsks } from '../edge/request-context';
 import { Audit } from '../journal/audit';
@@ -11,6 +21,7 @@ import { admitted, type Admitted } from './exchange';
 import { OpenUploads } from './open-uploads';
 import { UploadLocation } from './upload-location';
 import { UploadSessions } from './upload-sessions';
+import { Forwarded } from './forwarded.interceptor';
 
 /** A request to begin an upload, or one to go on with it. */
 type Pushing = Admitted<'uploads'> | Admitted<'upload'>;
@@ -19,6 +30,7 @@ type Pushing = Admitted<'uploads'> | Admitted<'upload'>;
  * `/v2/<name>/blobs/uploads/` and the sessions below it. Distribution-spec 1.1 § Pushing blobs. The client only ever sees
  * the gate's own upload addresses; bodies are streamed and never held.
  */
+@UseInterceptors(Forwarded)
 @Controller('internal')
 export class UploadsController {
   constructor(

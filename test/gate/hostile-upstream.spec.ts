@@ -189,7 +189,7 @@ describe('F12: a token of the upstream that ends while an image is pulled', () =
       const token = request.headers.authorization?.replace('Bearer ', '') ?? '';
       return (good.has(token) ? answer(200, BLOB) : asks)(request, response, seen);
     };
-    const { who } = await gateBefore(upstream);
+    const { who } = await gateBefore(upstream, { CACHE: 'off' });
     const pull = async () => {
       const path = `/v2/team/app/blobs/${sha256(BLOB)}`;
       const answers = await Promise.all(Array.from({ length: 20 }, () => who.ask(path)));

@@ -1,0 +1,84 @@
+/** What holds content: opened before the gate listens, and closed after its last transfer. */
+import { join } from 'node:path';
+import type { CacheSettings, Settings } from '../config/settings';
+import type { Log } from '../journal/log';
+import { Capacity } from './capacity';
+import type { ContentIndex } from './content-index';
+import type { ContentStore } from './content-store';
+import { DiskStore } from './disk-store';
+import { Downloads } from './downloads';
+import { ReadBuffers } from './read-buffers';
+import { Reconciliation } from './reconciliation';
+import type { Spools } from './spool';
+import { SqliteIndex } from './sqlite-index';
+import { Verification } from './verification';
+
+/** The parts that hold content. */
+export interface Cache {
+  readonly settings: CacheSettings;
+  readonly store: ContentStore;
+  readonly spools: Spools;
+  readonly index: ContentIndex;
+  readonly capacity: Capacity;
+  readonly verification: Verification;
+  readonly downloads: Downloads;
+  readonly buffers: ReadBuffers;
+  /** Ends running fetches, writes what was gathered, and lets go of the folder. */
+  close(): Promise<void>;
+}
+
+/** The injection token of the cache; null with CACHE=off. */
+export const Cache = Symbol('Cache');
+
+/**
+ * Opens store and index, and checks in the background whether they agree: the gate serves at once.
+ * @returns null with CACHE=off.
+ * @throws Error that names the folder and the remedy.
+ */
+export async function openCache(
+  { cache: settings, dataDir }: Pick<Settings, 'cache' | 'dataDir'>,
+  log: Log,
+): Promise<Cache | null> {
+  if (!settings) return null;
+  const store = await DiskStore.open(settings.dir);
+  try {
+    const index = await SqliteIndex.open(join(dataDir, 'index.sqlite'), log);
+    return assembled(settings, store, index, log);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+function assembled(settings: CacheSettings, store: DiskStore, index: SqliteIndex, log: Log): Cache {
+  const buffers = new ReadBuffers();
+  const capacity = new Capacity(settings, store, index, log);
+  const verification = new Verification(store, index, log);
+  const downloads = new Downloads({ spools: store, store, capacity, buffers, log });
+  const stopping = new AbortController();
+  capacity.start();
+  const reconciled = new Reconciliation(store, index, verification, log)
+    .run(stopping.signal)
+    .catch((error: unknown) => {
+      if (!stopping.signal.aborted) log.warn({ err: error }, 'the cache could not be checked');
+    });
+  const close = async () => {
+    stopping.abort();
+    await downloads.close();
+    await reconciled;
+    await capacity.stop();
+    await index.close();
+    await store.close();
+  };
+  return {
+    settings,
+    store,
+    spools: store,
+    index,
+    capacity,
+    verification,
+    downloads,
+    buffers,
+    close,
+  };
+}

@@ -1,0 +1,272 @@
+/** Manifests from the upstream: asked for once however many want the same, verified, and held. */
+import { Injectable } from '@nestjs/common';
+import { digestOf, matches, type Digest } from '../oci/digest';
+import { OciError } from '../oci/oci-error';
+import { isDigest, type Reference, type Tag } from '../oci/reference';
+import type { CanonicalName } from '../oci/repository-name';
+import { readBody } from '../upstream/upstream.client';
+import { Flights } from './flights';
+import { Permission } from './permission';
+import {
+  accepts,
+  acceptsMore,
+  GATE_ACCEPTS,
+  mediaTypeOf,
+  namedDigest,
+  Questions,
+  type Described,
+} from './questions';
+import { isNotThere } from './outage';
+import type { Hold, Reader } from './reader';
+import { digestedPart } from './signed-manifest';
+import { MAX_MANIFEST, SmallContent } from './small-content';
+import { nameOf, viaOf, type Source } from './source';
+import { Tags } from './tags.service';
+
+/** Why the upstream is asked, as RFC 9211 has it. */
+export type Forwarded = 'miss' | 'stale' | 'bypass';
+
+/** A manifest that was got from upstream. */
+export interface Fetched extends Described {
+  /** Byte for byte as the registry sent it. */
+  readonly bytes: Buffer;
+  /** Resolves when it is held, or will not be. */
+  readonly held: Promise<unknown>;
+}
+
+/** The one whose request was joined could not be given room; whoever joined has room of their own. */
+class NoRoom extends Error {
+  constructor(
+    readonly reader: Reader,
+    readonly reason: unknown,
+  ) {
+    super('no room for a manifest');
+  }
+}
+
+/** Milliseconds after which nobody waits for a revalidation any more, however slowly the registry answers. */
+const REVALIDATION = 60_000;
+
+@Injectable()
+export class ManifestFetches {
+  readonly #fetches = new Flights<Fetched>();
+  readonly #heads = new Flights<Described | undefined>();
+
+  constructor(
+    private readonly questions: Questions,
+    private readonly permission: Permission,
+    private readonly tags: Tags,
+    private readonly small: SmallContent,
+  ) {}
+
+  /** What a HEAD says of it; undefined when only a GET can tell. */
+  async head(
+    source: Source,
+    reference: Reference,
+    accept: string | undefined,
+    reader: Reader,
+    fwd: Forwarded,
+  ): Promise<Described | undefined> {
+    const ask = (by: string, signal: AbortSignal) => this.#describe(source, reference, by, signal);
+    return this.#asAccepted(source, reference, accept, reader, fwd, ask, (signal) =>
+      this.#heads.join(keyOf(source, reference, 'head'), signal, (own) => ask(GATE_ACCEPTS, own)),
+    );
+  }
+
+  /** The manifest. @throws OciError MANIFEST_UNKNOWN, BAD_UPSTREAM … */
+  async get(
+    source: Source,
+    reference: Reference,
+    accept: string | undefined,
+    reader: Reader,
+    fwd: Forwarded,
+  ): Promise<Fetched> {
+    const ask = (by: string, signal: AbortSignal) =>
+      this.#askWhole(source, reference, by, reader, signal);
+    return this.#asAccepted(source, reference, accept, reader, fwd, ask, (signal) =>
+      this.#joinWhole(source, reference, reader, signal, ask),
+    );
+  }
+
+  /**
+   * Asks the registry where the tag leads now. It goes on when its client has been served: the next one finds the answer.
+   * @param version of the tag's record before. @returns undefined when only a GET can tell.
+   */
+  async revalidate(source: Source, tag: Tag, version: number): Promise<Described | undefined> {
+    const { value } = await this.#heads.join(
+      keyOf(source, tag, 'again'),
+      AbortSignal.timeout(REVALIDATION),
+      (signal) => this.#describe(source, tag, GATE_ACCEPTS, signal, version),
+    );
+    return value;
+  }
+
+  /** Asks whether the source may have what is held already, so that it can when the upstream is away. */
+  async askFor(source: Source, digest: Digest, signal: AbortSignal): Promise<void> {
+    await this.#describe(source, digest, GATE_ACCEPTS, signal);
+  }
+
+  /** Those who ask from now on join nothing that was asked for before. */
+  forget(name: CanonicalName): void {
+    const own = (key: string) => key.includes(` ${name} `);
+    this.#fetches.forget(own);
+    this.#heads.forget(own);
+  }
+
+  /**
+   * Asks in the gate's own words, shared with all who ask the same; in the client's where those find nothing that the client
+   * takes.
+   */
+  async #asAccepted<T extends Described | undefined>(
+    source: Source,
+    reference: Reference,
+    accept: string | undefined,
+    reader: Reader,
+    fwd: Forwarded,
+    ask: (accept: string, signal: AbortSignal) => Promise<T>,
+    join: (signal: AbortSignal) => Promise<{ value: T; joined: boolean }>,
+  ): Promise<T> {
+    const unknown = acceptsMore(accept);
+    if (this.tags.isAbsent(source, reference) && !unknown) {
+      reader.note({ hit: true, detail: 'negative' });
+      throw new OciError('MANIFEST_UNKNOWN');
+    }
+    reader.note({ hit: false, fwd });
+    const asking = this.tags.asking(source);
+    try {
+      const { value, joined } = await join(reader.signal);
+      if (!value || accepts(accept, value.mediaType)) {
+        reader.note({
+          hit: false,
+          fwd,
+          fwdStatus: 200,
+          collapsed: joined,
+          stored: value && 'bytes' in value,
+        });
+        return value;
+      }
+    } catch (error) {
+      if (!isNotThere(error)) throw error;
+      this.tags.noteAbsent(source, reference, asking);
+      if (!unknown) throw error;
+    }
+    reader.note({ hit: false, fwd: 'bypass' });
+    return ask(accept ?? '*/*', reader.signal);
+  }
+
+  async #joinWhole(
+    source: Source,
+    reference: Reference,
+    reader: Reader,
+    signal: AbortSignal,
+    ask: (accept: string, signal: AbortSignal) => Promise<Fetched>,
+  ): Promise<{ value: Fetched; joined: boolean }> {
+    try {
+      const found = await this.#fetches.join(
+        keyOf(source, reference, 'get'),
+        signal,
+        (own) => ask(GATE_ACCEPTS, own),
+        ({ held }) => held,
+      );
+      if (found.joined) await reader.hold(found.value.size);
+      return found;
+    } catch (error) {
+      if (!(error instanceof NoRoom)) throw error;
+      if (error.reader === reader) throw error.reason;
+      return { value: await ask(GATE_ACCEPTS, signal), joined: false };
+    }
+  }
+
+  /** Asks by HEAD. A yes for a digest is remembered, and where a tag leads. */
+  async #describe(
+    source: Source,
+    reference: Reference,
+    accept: string,
+    signal: AbortSignal,
+    version?: number,
+  ): Promise<Described | undefined> {
+    const at = version ?? (await this.#versionOf(source, reference));
+    const moment = this.permission.now(source);
+    const asking = this.tags.asking(source);
+    const described = await this.questions
+      .describedManifest(source, reference, accept, signal)
+      .catch(async (error: unknown) => {
+        // No longer there: what was known of it must not come back when the registry is away.
+        if (version !== undefined && isNotThere(error)) {
+          await this.tags.drop(source, reference as Tag);
+          this.tags.noteAbsent(source, reference, asking);
+        }
+        throw error;
+      });
+    if (!described) return undefined;
+    if (isDigest(reference)) {
+      const size = await this.small.sizeOf(reference);
+      if (size === described.size)
+        await this.permission.grant(source, reference, described.mediaType, moment);
+    } else if (accept === GATE_ACCEPTS) await this.tags.remember(source, reference, described, at);
+    return described;
+  }
+
+  async #askWhole(
+    source: Source,
+    reference: Reference,
+    accept: string,
+    reader: Reader,
+    signal: AbortSignal,
+  ): Promise<Fetched> {
+    const hold = (bytes: number) =>
+      reader.hold(bytes).catch((error: unknown) => {
+        throw new NoRoom(reader, error);
+      });
+    const allowed = isDigest(reference)
+      ? await this.#allowed(source, reference, accept, hold, signal)
+      : undefined;
+    if (allowed) return allowed;
+    const version = await this.#versionOf(source, reference);
+    const moment = this.permission.now(source);
+    const response = await this.questions.manifest(source, reference, accept, signal);
+    const bytes = await readBody(response, MAX_MANIFEST, hold);
+    const mediaType = mediaTypeOf(response);
+    const named = namedDigest(response, reference);
+    const digested = digestedPart(mediaType, bytes);
+    if (named && !matches(named, digested)) {
+      throw new OciError('BAD_UPSTREAM', {
+        message: `the upstream registry sent a manifest that is not ${named}`,
+      });
+    }
+    const described = { mediaType, digest: named ?? digestOf(bytes), size: bytes.length };
+    const remember = async () => {
+      // What is signed within has a digest that is not that of its bytes: the store could never verify it.
+      if (digested !== bytes || !(await this.small.write(described.digest, bytes))) return;
+      await this.permission.grant(source, described.digest, mediaType, moment);
+      if (!isDigest(reference) && accept === GATE_ACCEPTS)
+        await this.tags.remember(source, reference, described, version);
+    };
+    return { ...described, bytes, held: remember() };
+  }
+
+  /** Held already, but not yet for this name: one HEAD tells whether it may be had. */
+  async #allowed(
+    source: Source,
+    digest: Digest,
+    accept: string,
+    hold: Hold,
+    signal: AbortSignal,
+  ): Promise<Fetched | undefined> {
+    const size = await this.small.sizeOf(digest);
+    if (size === undefined) return undefined;
+    const described = await this.#describe(source, digest, accept, signal);
+    if (described?.size !== size) return undefined;
+    const bytes = await this.small.read(digest, MAX_MANIFEST, hold);
+    return bytes && { ...described, bytes, held: Promise.resolve() };
+  }
+
+  async #versionOf(source: Source, reference: Reference): Promise<number> {
+    return isDigest(reference) ? -1 : (await this.tags.known(source, reference)).version;
+  }
+}
+
+/** The name stands between blanks: {@link ManifestFetches.forget} looks for it. */
+function keyOf(source: Source, reference: Reference, how: string): string {
+  return `${how} ${viaOf(source)} ${nameOf(source)} ${reference}`;
+}

@@ -1,0 +1,61 @@
+import fc from 'fast-check';
+import { ReadBuffers } from './read-buffers';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+describe('ReadBuffers', () => {
+  it('lends large buffers to few readers, and small ones to many', () => {
+    const buffers = new ReadBuffers();
+
+    const lent = Array.from({ length: 500 }, () => buffers.take());
+
+    expect(lent[0]?.bytes.length).toBe(512 * KIB);
+    expect(lent.at(-1)?.bytes.length).toBe(64 * KIB);
+    expect(buffers.lent).toBe(500);
+    expect(buffers.out).toBeLessThan(80 * MIB);
+  });
+
+  it('lends no more than is wanted', () => {
+    const buffers = new ReadBuffers();
+
+    expect(buffers.take(1).bytes.length).toBe(64 * KIB);
+    expect(buffers.take(100 * KIB).bytes.length).toBe(128 * KIB);
+  });
+
+  it('lends again what was given back, and only that', () => {
+    const buffers = new ReadBuffers();
+    const given = buffers.take();
+    const dropped = buffers.take();
+
+    given.give();
+    dropped.drop();
+    const next = [buffers.take(), buffers.take()].map(({ bytes }) => bytes);
+
+    expect(next[0]).toBe(given.bytes);
+    expect(next[1]).not.toBe(dropped.bytes);
+  });
+
+  it('never lends one buffer twice at a time, and counts what is out', () => {
+    const step = fc.record({ wanted: fc.integer({ min: 1, max: MIB }), end: fc.nat() });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const buffers = new ReadBuffers();
+        const out: ReturnType<ReadBuffers['take']>[] = [];
+        for (const { wanted, end } of steps) {
+          out.push(buffers.take(wanted));
+          if (end % 3 === 0) continue;
+          const [ended] = out.splice(end % out.length, 1);
+          // The second call must be without effect.
+          if (end % 3 === 1) ended?.give();
+          else ended?.drop();
+          ended?.give();
+        }
+        expect(new Set(out.map(({ bytes }) => bytes)).size).toBe(out.length);
+        expect(buffers.lent).toBe(out.length);
+        expect(buffers.out).toBe(out.reduce((sum, { bytes }) => sum + bytes.length, 0));
+      }),
+      { numRuns: 50 },
+    );
+  });
+});

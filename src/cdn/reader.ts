@@ -1,0 +1,14 @@
+import type { CacheStatus } from './cache-status';
+
+/** Asks for room before that many bytes are held in memory; what it gives back is called with what there really was. */
+export type Hold = (bytes: number) => Promise<(actual: number) => void>;
+
+/** For whom content is got. */
+export interface Reader {
+  /** Aborted when they leave. */
+  readonly signal: AbortSignal;
+  /** Asks for room before a part of an answer is held in memory for them. */
+  readonly hold: Hold;
+  /** Told how the answer comes about, before it is given or refused. The last word counts. */
+  readonly note: (status: CacheStatus) => void;
+}

@@ -1,0 +1,127 @@
+/** Manifests and small blobs: read and written whole, and kept in memory while they are asked for. */
+import { Inject, Injectable } from '@nestjs/common';
+import { LRUCache } from 'lru-cache';
+import { Log } from '../journal/log';
+import { matches, type Digest } from '../oci/digest';
+import { Cache } from './cache';
+import type { StoredContent } from './content-store';
+import type { Hold } from './reader';
+
+/** The distribution-spec wants at least 4 MiB to be taken; distribution itself takes no more. */
+export const MAX_MANIFEST = 4 * 1024 * 1024;
+
+/** A larger one would push hundreds of manifests out of the memory. */
+const MAX_KEPT = 256 * 1024;
+
+@Injectable()
+export class SmallContent {
+  readonly #kept: LRUCache<Digest, Buffer> | undefined;
+
+  constructor(
+    @Inject(Cache) private readonly cache: Cache | null,
+    @Inject(Log) private readonly log: Log,
+  ) {
+    const memory = cache?.settings.memory ?? 0;
+    if (memory === 0) return;
+    const sizeCalculation = ({ length }: Buffer) => Math.max(1, length);
+    this.#kept = new LRUCache({ maxSize: memory, maxEntrySize: MAX_KEPT, sizeCalculation });
+  }
+
+  /**
+   * What is held under that digest, if it is no larger than the limit. It is hashed whenever it is read from the store: it is
+   * small, and never trusted over its digest.
+   * @returns undefined when it is not held, or turned out damaged and was removed.
+   */
+  async read(digest: Digest, limit: number, hold?: Hold): Promise<Buffer | undefined> {
+    try {
+      const known = await this.cache?.index.content(digest);
+      if (!this.cache || !known || known.size > limit) return undefined;
+      this.cache.index.touch(digest);
+    } catch (error) {
+      this.log.warn({ err: error }, 'the index of the cache cannot be read');
+      return undefined;
+    }
+    const kept = this.#kept?.get(digest);
+    if (kept) {
+      await hold?.(kept.length);
+      return kept;
+    }
+    return this.#load(this.cache, digest, limit, hold);
+  }
+
+  /** Bytes of what is held under that digest, of any size; undefined when it is not held. */
+  async sizeOf(digest: Digest): Promise<number | undefined> {
+    try {
+      return (await this.cache?.index.content(digest))?.size;
+    } catch (error) {
+      this.log.warn({ err: error }, 'the index of the cache cannot be read');
+      return undefined;
+    }
+  }
+
+  /**
+   * Holds bytes that the caller has verified. A failure costs a later hit, and is no failure of the pull.
+   * @returns whether it is held now.
+   */
+  async write(digest: Digest, bytes: Buffer): Promise<boolean> {
+    const { cache } = this;
+    if (!cache || !cache.capacity.storing) return false;
+    try {
+      if (!(await cache.capacity.makeRoom(bytes.length))) return false;
+      const spool = await cache.spools.create();
+      try {
+        await spool.append([bytes]);
+        await cache.store.put(digest, spool);
+      } catch (error) {
+        await spool.discard();
+        throw error;
+      } finally {
+        spool.release();
+      }
+      await cache.index.add(digest, bytes.length);
+      this.#kept?.set(digest, bytes);
+      return true;
+    } catch (error) {
+      cache.capacity.noteFull(error);
+      this.log.warn({ err: error, digest }, 'content could not be held');
+      return false;
+    }
+  }
+
+  async #load(
+    { store, verification }: Cache,
+    digest: Digest,
+    limit: number,
+    hold?: Hold,
+  ): Promise<Buffer | undefined> {
+    let stored: StoredContent | undefined;
+    try {
+      stored = await store.open(digest);
+    } catch (error) {
+      // A store that cannot be read now says nothing of what it holds.
+      this.log.warn({ err: error, digest }, 'held content cannot be read');
+      return undefined;
+    }
+    if (!stored) {
+      await verification.noteDamaged(digest);
+      return undefined;
+    }
+    try {
+      if (stored.size > limit) return undefined;
+      await hold?.(stored.size);
+      const bytes = Buffer.allocUnsafeSlow(stored.size);
+      let length = 0;
+      for (let n = -1; n !== 0 && length < bytes.length; length += n)
+        n = await stored.read(bytes.subarray(length));
+      if (length === bytes.length && matches(digest, bytes)) {
+        verification.noteSound(digest, stored.stamp);
+        this.#kept?.set(digest, bytes);
+        return bytes;
+      }
+      await verification.noteDamaged(digest, stored.stamp);
+      return undefined;
+    } finally {
+      await stored.close();
+    }
+  }
+}

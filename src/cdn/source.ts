@@ -1,0 +1,42 @@
+/** Whose content is asked for, with whose credentials, and what an upstream's yes to them is remembered under. */
+import { createHash } from 'node:crypto';
+import type { Registry } from '../config/registry-table';
+import { canonicalName, type CanonicalName, type RepositoryName } from '../oci/repository-name';
+import type { Principal } from '../upstream/upstream.client';
+
+/** Whose content, and with whose credentials it is asked for. */
+export interface Source {
+  readonly registry: Registry;
+  readonly repository: RepositoryName;
+  readonly as: Principal;
+}
+
+/**
+ * By which credentials an upstream said yes: `anonymous.<hash>` or `configured.<hash>`. The hash is of the registry's address
+ * and of the configured user name, so that a yes to other credentials, or of another registry under the same name, is none.
+ */
+export type Via = string & { readonly __brand: 'Via' };
+
+/** The name under which the rights of this source are kept. */
+export function nameOf({ registry, repository }: Source): CanonicalName {
+  return canonicalName(registry.name, repository);
+}
+
+/** As which the source asks. Without configured credentials every request is anonymous upstream, and its yes is everybody's. */
+export function viaOf({ registry, as }: Pick<Source, 'registry' | 'as'>): Via {
+  const username = as === 'configured' ? registry.credentials?.username : undefined;
+  return via(registry, username);
+}
+
+/** All yeses that count for the source: its own, and that to anonymous requests, which is for everybody. */
+export function viasFor(source: Pick<Source, 'registry' | 'as'>): readonly Via[] {
+  const own = viaOf(source);
+  const anonymous = via(source.registry, undefined);
+  return own === anonymous ? [own] : [own, anonymous];
+}
+
+function via({ url }: Registry, username: string | undefined): Via {
+  const kind = username === undefined ? 'anonymous' : 'configured';
+  const hash = createHash('sha256').update(JSON.stringify([url.origin, username ?? null]));
+  return `${kind}.${hash.digest('hex').slice(0, 16)}` as Via;
+}

@@ -1,0 +1,158 @@
+import type { Outlet } from './outlet';
+import type { ReadBuffers } from './read-buffers';
+import type { Spool } from './spool';
+
+/** Where a content that is being received may be written. */
+export interface SpoolRoom {
+  /** Makes the spool. @throws where there is none to be had. */
+  create(): Promise<Spool>;
+  /** Awaited before each write, with the bytes that will then be written. @throws where there is no room for them. */
+  reserve(size: number): Promise<void>;
+}
+
+const KIB = 1024;
+/** What may wait for the disk before the upstream has to. */
+const MOST_UNWRITTEN = 1024 * KIB;
+/** Many tiny chunks cost more than their bytes. */
+const MOST_PIECES = 512;
+/** What is kept in memory though it is written: readers who keep up need no file. */
+const RECENT = 512 * KIB;
+
+interface Piece {
+  readonly from: number;
+  readonly bytes: Buffer;
+}
+
+/**
+ * What was received of one content so far: the newest part in memory, the rest in a spool that is written behind, one write
+ * at a time. All of it can be read at any time, whether or not the writing fails.
+ */
+export class SpooledBytes {
+  /** In memory, without gaps; the last one ends where the received bytes do. */
+  readonly #pieces: Piece[] = [];
+  #received = 0;
+  #written = 0;
+  #spool: Spool | undefined;
+  #writing: Promise<void> | undefined;
+  #failure: unknown;
+  #relieve: (() => void) | undefined;
+
+  constructor(private readonly room: SpoolRoom) {}
+
+  get received(): number {
+    return this.#received;
+  }
+
+  /** Why the spool does not, and will not, hold everything. */
+  get failure(): unknown {
+    return this.#failure;
+  }
+
+  /** Makes the spool, in the background. */
+  start(): void {
+    this.#writing ??= this.#write();
+  }
+
+  /** Takes the next bytes. They can be read from here on. */
+  push(bytes: Buffer): void {
+    this.#pieces.push({ from: this.#received, bytes });
+    this.#received += bytes.length;
+    if (this.#failure === undefined) this.start();
+  }
+
+  /** Resolves when more may come: at once, unless the disk is far behind. */
+  async relief(): Promise<void> {
+    while (this.#writing && this.#isFarBehind()) {
+      await new Promise<void>((resolve) => {
+        this.#relieve = resolve;
+      });
+    }
+  }
+
+  /** The spool with everything in it. @throws what kept it from being written. */
+  async whole(): Promise<Spool> {
+    await this.#writing;
+    if (this.#failure !== undefined) throw this.#failure;
+    if (!this.#spool) throw new Error('a spool was never begun');
+    return this.#spool;
+  }
+
+  /** The newest bytes from that position on, which lie within the last piece. */
+  newest(position: number): Buffer {
+    const last = this.#pieces.at(-1);
+    return last ? last.bytes.subarray(Math.max(0, position - last.from)) : Buffer.alloc(0);
+  }
+
+  /**
+   * Sends bytes from that position on, as many as there are in one place and none behind `end`.
+   * @returns how many.
+   */
+  async send(outlet: Outlet, position: number, end: number, buffers: ReadBuffers): Promise<number> {
+    const piece = this.#pieces.findLast(({ from }) => from <= position);
+    if (piece) {
+      const bytes = piece.bytes.subarray(position - piece.from, end - piece.from);
+      await outlet.write(bytes);
+      return bytes.length;
+    }
+    const most = Math.min(end, this.#written) - position;
+    const buffer = buffers.take(most);
+    let length = 0;
+    try {
+      length = (await this.#spool?.read(buffer.bytes.subarray(0, most), position)) ?? 0;
+      if (length === 0) throw new Error('a spool is shorter than what was written to it');
+    } catch (error) {
+      buffer.give();
+      throw error;
+    }
+    await outlet.write(buffer.bytes.subarray(0, length), buffer);
+    return length;
+  }
+
+  /** Removes the spool from where it lies. What was received can still be read. */
+  async discard(): Promise<void> {
+    await this.#writing;
+    await this.#spool?.discard();
+  }
+
+  /** To be called once, when nobody reads any more. */
+  async release(): Promise<void> {
+    await this.#writing;
+    this.#spool?.release();
+    this.#spool = undefined;
+    this.#pieces.length = 0;
+  }
+
+  #isFarBehind(): boolean {
+    return this.#received - this.#written > MOST_UNWRITTEN || this.#pieces.length > MOST_PIECES;
+  }
+
+  async #write(): Promise<void> {
+    try {
+      this.#spool ??= await this.room.create();
+      while (this.#written < this.#received) {
+        const batch = this.#pieces.filter(({ from }) => from >= this.#written);
+        const size = this.#received;
+        await this.room.reserve(size);
+        await this.#spool.append(batch.map(({ bytes }) => bytes));
+        this.#written = size;
+        this.#forgetOld();
+        this.#relieve?.();
+      }
+    } catch (error) {
+      this.#failure = error;
+    } finally {
+      this.#writing = undefined;
+      this.#relieve?.();
+    }
+  }
+
+  /** Of what is written, only the newest stays in memory. */
+  #forgetOld(): void {
+    const enough = (piece: Piece | undefined) =>
+      piece === undefined ||
+      piece.from + piece.bytes.length > this.#written ||
+      (this.#received - piece.from <= RECENT && this.#pieces.length <= MOST_PIECES / 2);
+    // The last one stays in any case: its last byte may have to be withheld.
+    while (this.#pieces.length > 1 && !enough(this.#pieces[0])) this.#pieces.shift();
+  }
+}

@@ -1,0 +1,129 @@
+/** tag → digest: as last seen, asked again when that is too long ago, and as last known while the upstream is away. */
+import { Inject, Injectable } from '@nestjs/common';
+import { LRUCache } from 'lru-cache';
+import { Log } from '../journal/log';
+import type { Reference, Tag } from '../oci/reference';
+import type { CanonicalName } from '../oci/repository-name';
+import { Cache } from './cache';
+import type { TagEntry, TagRecord } from './content-index';
+import { nameOf, viaOf, type Source } from './source';
+
+/** What is known of a tag, and whether the upstream has to be asked. */
+export interface KnownTag {
+  readonly record: TagRecord | undefined;
+  readonly fresh: boolean;
+  /** For {@link Tags.remember}. */
+  readonly version: number;
+}
+
+/** Taken before the upstream is asked: a 404 that was on its way when the name was pushed to is none any more. */
+export type Asked = { readonly name: CanonicalName; readonly forgotten: number };
+
+/** A 404 is believed for that long, in milliseconds: it may have been asked just before the push. */
+const NEGATIVE_TTL = 10_000;
+const MAX_NEGATIVE = 10_000;
+
+const UNKNOWN: TagEntry = { record: undefined, version: -1 };
+
+@Injectable()
+export class Tags {
+  readonly #absent = new LRUCache<string, true>({ max: MAX_NEGATIVE, ttl: NEGATIVE_TTL });
+  /** When a name was last pushed to or deleted from. For what fell out of it no 404 is remembered. */
+  readonly #forgotten = new LRUCache<CanonicalName, number>({ max: MAX_NEGATIVE });
+  #clock = 0;
+  /** Forgotten, but the index could not be told: a record of such a name counts for nothing until it can. */
+  readonly #untold = new Set<CanonicalName>();
+
+  constructor(
+    @Inject(Cache) private readonly cache: Cache | null,
+    @Inject(Log) private readonly log: Log,
+  ) {}
+
+  /** What these credentials last saw of the tag. */
+  async known(source: Source, tag: Tag): Promise<KnownTag> {
+    const { record, version } = await this.#read(source, tag);
+    const age = Date.now() - (record?.checkedAt ?? 0);
+    // A record from the future is the clock's fault: it is asked again rather than believed for years.
+    const fresh = record !== undefined && age >= 0 && age < this.#ttl;
+    return { record, fresh, version };
+  }
+
+  /** @param version of `known`, before the upstream was asked: a push meanwhile makes it void. */
+  async remember(
+    source: Source,
+    tag: Tag,
+    seen: Omit<TagRecord, 'checkedAt'>,
+    version: number,
+  ): Promise<void> {
+    if (!this.cache || version < 0) return;
+    const record = { ...seen, checkedAt: Date.now() };
+    try {
+      await this.cache.index.setTag(nameOf(source), tag, viaOf(source), record, version);
+    } catch (error) {
+      this.log.warn({ err: error }, 'the index of the cache cannot be written');
+    }
+  }
+
+  /** The tag was pushed or deleted: nobody's record of it counts any more. Without a tag: all tags of the name. */
+  async forget(name: CanonicalName, tag?: Tag): Promise<void> {
+    this.#forgotten.set(name, (this.#clock += 1));
+    for (const key of this.#absent.keys()) if (key.includes(` ${name} `)) this.#absent.delete(key);
+    if (!this.cache) return;
+    try {
+      await this.cache.index.forgetTag(name, tag);
+    } catch (error) {
+      this.log.warn({ err: error }, 'the index of the cache cannot be written');
+      this.#untold.add(name);
+    }
+  }
+
+  /** The upstream said to this source that the tag is no more. */
+  async drop(source: Source, tag: Tag): Promise<void> {
+    await this.cache?.index
+      .forgetTag(nameOf(source), tag, viaOf(source))
+      .catch((error: unknown) =>
+        this.log.warn({ err: error }, 'the index of the cache cannot be written'),
+      );
+  }
+
+  /** To be taken before the upstream is asked. */
+  asking(source: Source): Asked {
+    const name = nameOf(source);
+    const forgotten = this.#forgotten.get(name) ?? (this.#clock += 1);
+    this.#forgotten.set(name, forgotten);
+    return { name, forgotten };
+  }
+
+  /** The upstream said 404 to this source. */
+  noteAbsent(source: Source, reference: Reference, asked: Asked): void {
+    if (!this.cache || this.#forgotten.get(asked.name) !== asked.forgotten) return;
+    this.#absent.set(keyOf(source, reference), true);
+  }
+
+  isAbsent(source: Source, reference: Reference): boolean {
+    return this.#absent.has(keyOf(source, reference));
+  }
+
+  get #ttl(): number {
+    return this.cache?.settings.tagTtl ?? 0;
+  }
+
+  async #read(source: Source, tag: Tag): Promise<TagEntry> {
+    if (!this.cache) return UNKNOWN;
+    const name = nameOf(source);
+    try {
+      if (this.#untold.has(name)) {
+        await this.cache.index.forgetTag(name);
+        this.#untold.delete(name);
+      }
+      return await this.cache.index.tag(name, tag, viaOf(source));
+    } catch (error) {
+      this.log.warn({ err: error }, 'the index of the cache cannot be read');
+      return UNKNOWN;
+    }
+  }
+}
+
+function keyOf(source: Source, reference: Reference): string {
+  return `${viaOf(source)} ${nameOf(source)} ${reference}`;
+}
