@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+"""Measures Tidegate beside other registry proxies; README.md says how. A measure is a module of the folder `measures`."""
+
+import argparse
+import signal
+import sys
+
+sys.dont_write_bytecode = True
+
+from measures import cold, herd, index, limits  # noqa: E402 (nothing is left behind in the tree)
+from trouble import Trouble  # noqa: E402
+
+MEASURES = {"cold": cold, "herd": herd, "limits": limits, "index": index}
+
+
+def main() -> int:
+    """Runs one measure; 1 when something could not be measured or was served wrongly."""
+    # What a measure started is ended on the way out, also when the measure is asked to end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    parser = argparse.ArgumentParser(prog="npm run bench --", description=__doc__)
+    commands = parser.add_subparsers(dest="measure", required=True)
+    for name, module in MEASURES.items():
+        text = (module.__doc__ or "").strip()
+        command = commands.add_parser(name, help=text.splitlines()[0], description=text)
+        module.add_options(command)
+    options = parser.parse_args()
+    try:
+        return MEASURES[options.measure].run(options)
+    except Trouble as trouble:
+        print(f"bench: {trouble}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

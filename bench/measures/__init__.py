@@ -1,0 +1,1 @@
+"""One module per measure: its docstring is the help, `add_options` its options, `run` what it does."""
