@@ -53,6 +53,16 @@ describe('edge, guard and router agree', () => {
     'api',
     'api-json',
     'openapi.json',
+    'cache',
+    'CACHE',
+    'c%61che',
+    'repositories',
+    'jobs',
+    'prefetch',
+    'verify',
+    'docker.io',
+    '127.0.0.1:1',
+    '127.0.0.1%3a1',
     'internal',
     'manifest',
     'base',
@@ -105,12 +115,49 @@ describe('edge, guard and router agree', () => {
         expect([200, 400, 404, 405, 503]).toContain(answered);
         if (answered === 200)
           expect(target.replace(/\?.*$/, '')).toMatch(
-            /^\/(?:$|health|v2\/?$|v2\/auth$|token$|admin\/(?:users|api)(?:$|\/))/,
+            /^\/(?:$|health|v2\/?$|v2\/auth$|token$|admin\/(?:users|api|cache)(?:$|\/))/,
           );
       }),
       { numRuns: 500 },
     );
   });
+
+  it('S15: an admin finds each address of the cache in one spelling', async () => {
+    const digest = `sha256:${'a'.repeat(64)}`;
+    const found = {
+      '/admin/cache': [200, 405],
+      '/admin/cache/repositories': [200, 405],
+      '/admin/cache/repositories/nginx': [405, 405],
+      '/admin/cache/repositories/127.0.0.1:1/team/app': [405, 405],
+      [`/admin/cache/blobs/${digest}`]: [405, 405],
+      '/admin/cache/jobs': [200, 405],
+      '/admin/cache/jobs/0b3a1f5c': [404, 405],
+      '/admin/cache/verify': [405, 405],
+    };
+    for (const [target, expected] of Object.entries(found)) {
+      const answered = [await status('GET', target, admin), await status('PATCH', target, admin)];
+      expect([target, ...answered]).toEqual([target, ...expected]);
+      for (const other of spelledAgain(target))
+        expect([other, await status('GET', other, admin)]).toEqual([other, 404]);
+    }
+  });
+
+  /** The same address to a router that decodes, tidies up, or overlooks upper case. */
+  function spelledAgain(target: string): string[] {
+    const last = target.slice(target.lastIndexOf('/') + 1);
+    const escaped = `%${last.charCodeAt(0).toString(16)}${last.slice(1)}`;
+    return [
+      `${target}/`,
+      `${target};x`,
+      `/${target}`,
+      target.replace('/cache', '/CACHE'),
+      target.replace('/cache', '/./cache'),
+      target.replace('/cache', '/x/../cache'),
+      target.replace(/[^/]+$/, escaped),
+      ...(target.includes(':') ? [target.replace(':', '%3a')] : []),
+      ...(target.includes('/team/') ? [target.replace('/team/', '%2fteam/')] : []),
+    ];
+  }
 
   it.each([
     '/%61dmin/users',
@@ -126,9 +173,10 @@ describe('edge, guard and router agree', () => {
   });
 
   it.each(['GET', 'HEAD', 'OPTIONS', 'POST', 'DELETE'])(
-    'S38: %s /admin/users shows a stranger nothing',
+    'S38: %s of /admin shows a stranger nothing',
     async (verb) => {
-      expect([401, 404]).toContain(await status(verb, '/admin/users', 'Content-Length: 0\r\n'));
+      for (const path of ['users', 'cache', 'cache/repositories/nginx', 'cache/jobs'])
+        expect([401, 404]).toContain(await status(verb, `/admin/${path}`, 'Content-Length: 0\r\n'));
     },
   );
 });

@@ -23,11 +23,18 @@ const MEANING = {
   429: 'Too many requests or failed logins; Retry-After says when to come again',
 } as const;
 
-/** Describes these refusals of a route. */
-export function ApiErrors(...statuses: (keyof typeof MEANING)[]) {
+type Status = keyof typeof MEANING;
+
+/** Describes these refusals of a route: by their status, or with words of the route's own. */
+export function ApiErrors(...refusals: (Status | Partial<Record<Status, string>>)[]) {
+  const told = refusals.flatMap((refusal) =>
+    typeof refusal === 'number'
+      ? [[refusal, MEANING[refusal]] as const]
+      : Object.entries(refusal).map(([status, meaning]) => [Number(status), meaning] as const),
+  );
   return applyDecorators(
-    ...statuses.map((status) =>
-      ApiResponse({ status, description: MEANING[status], standardSchema: errorDocument }),
+    ...told.map(([status, description]) =>
+      ApiResponse({ status, description, standardSchema: errorDocument }),
     ),
   );
 }

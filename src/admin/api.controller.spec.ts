@@ -35,12 +35,22 @@ describe('/admin/api', () => {
         .flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`))
         .sort(),
     ).toEqual([
+      'delete /admin/cache',
+      'delete /admin/cache/blobs/{digest}',
+      'delete /admin/cache/jobs/{id}',
+      'delete /admin/cache/repositories/{name}',
       'delete /admin/users/{username}',
       'delete /admin/users/{username}/sessions',
+      'get /admin/cache',
+      'get /admin/cache/jobs',
+      'get /admin/cache/jobs/{id}',
+      'get /admin/cache/repositories',
       'get /admin/users',
       'get /admin/users/{username}',
       'get /token',
       'patch /admin/users/{username}',
+      'post /admin/cache/prefetch',
+      'post /admin/cache/verify',
       'post /admin/users',
       'post /token',
     ]);

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { drained, put, sample, type Sample } from '../../test/contracts/content-store.contract';
 import { otherwise } from '../../test/support/held-room';
 import { atTheEnd, eventually, freshFolder } from '../../test/support/lifecycle';
@@ -51,7 +52,7 @@ class Room {
       await put({ store: this.store, spools: this.store }, one);
       await this.index.add(one.digest, size);
       const now = Date.now();
-      while (Date.now() === now) await new Promise((resolve) => setImmediate(resolve));
+      while (Date.now() === now) await turn();
     }
     return samples;
   }
@@ -254,7 +255,7 @@ describe('looking after size and age', () => {
     for (let each = 0; each < 500; each += 1) await room.index.add(sample(1).digest, 10);
     const capacity = room.capacity({ maxSize: { bytes: 0 } });
     capacity.start();
-    await eventually('it has begun', () => capacity.evicted > 0);
+    while (capacity.evicted === 0) await turn();
 
     await capacity.stop();
     const { contents } = await room.index.totals();

@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -75,7 +76,7 @@ describe('SqliteIndex', () => {
     expect((await after.tag(APP, LATEST, VIA)).record).toEqual(RECORD);
     expect(await after.totals()).toEqual({ contents: 1, bytes: 3 });
     await after.close();
-    expect(readdirSync(folder).filter((entry) => entry.endsWith('-wal'))).toEqual([]);
+    expect(existsSync(`${file}-wal`)).toBe(false);
   });
 
   it('S6: hands out versions that a restart does not hand out again', async () => {
@@ -319,7 +320,7 @@ describe('checkpoints', () => {
     });
     await index.close();
     expect(size).toBeGreaterThan(100_000);
-    expect(readdirSync(folder).filter((entry) => entry.endsWith('-wal'))).toEqual([]);
+    expect(existsSync(`${file}-wal`)).toBe(false);
     expect(lines).toEqual([]);
   });
 

@@ -122,7 +122,7 @@ function askedAt(
 ): { asked: Asked; route: string } | undefined {
   if (path === '/') return { asked: { noun: 'status' }, route: '/' };
   if (path.startsWith('/admin/')) {
-    const route = readAdminPath(path);
+    const route = readAdminPath(path, query);
     return route ? { asked: { noun: 'admin' }, route } : undefined;
   }
   if (path.includes('%')) throw misspelt(path);

@@ -1,4 +1,4 @@
-/** The audit trail: one line for each account change, login, denial, push and delete. */
+/** The audit trail: one line for each account change, login, denial, push, delete and order to the cache. */
 import type { Log } from './log';
 
 /** What happened, who did it, to what, from where, in which request. Never a password, token, hash or signed URL. */
@@ -14,12 +14,19 @@ export interface AuditEvent {
     | 'account.removed'
     | 'account.sessions-ended'
     | 'account.suspended'
-    | 'account.revived';
+    | 'account.revived'
+    | 'cache.cleared'
+    | 'cache.removed'
+    | 'cache.prefetch'
+    | 'cache.verify';
   /**
    * The account that acts; `htpasswd` for edits of the file, `cli` for the command line, undefined for nobody known.
    */
   actor?: string;
-  /** An account, or `<canonical repository>:<tag>` / `<canonical repository>@<digest>`. */
+  /**
+   * An account, or `<canonical repository>:<tag>` / `<canonical repository>@<digest>`; of what is taken out of the cache,
+   * the repository or the digest alone.
+   */
   target?: string;
   address?: string;
   /** The request's id. */

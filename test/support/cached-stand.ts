@@ -97,10 +97,14 @@ export class CachedStand {
   }
 
   /** Begins a transfer, and resolves with its head; with a status of 0 when it breaks off before that. */
-  begin(path: string, { as = ADMIN, headers = {} }: Asking = {}): Promise<Transfer> {
+  begin(
+    path: string,
+    { as = ADMIN, method = 'GET', headers = {} }: Asking = {},
+  ): Promise<Transfer> {
     return new Promise((resolve) => {
       const all = { ...(as ? basic(as) : {}), ...headers };
-      const outgoing = request(`${this.url}${path}`, { agent: false, headers: all }, (incoming) => {
+      const options = { agent: false, method, headers: all };
+      const outgoing = request(`${this.url}${path}`, options, (incoming) => {
         const chunks: Buffer[] = [];
         const whole = new Promise<boolean>((done) => {
           incoming.on('close', () => done(incoming.complete));

@@ -1,61 +1,60 @@
-/** File systems of a spec's own, small enough to be filled. */
+/** Disks of a few MiB, for what happens when they are full. Only root may mount them. */
 import { execFileSync } from 'node:child_process';
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
+import { mkdirSync, rmdirSync, rmSync, statfsSync, writeFileSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { atTheEnd, freshFolder } from './lifecycle';
-import { isRoot } from './tools';
+import { plainEnvironment } from './processes';
 
-/** Why there can be none here; undefined where there can. */
-function whyNot(): string | undefined {
-  if (!isRoot()) return 'needs root';
+const env = plainEnvironment();
+const quiet = { env, stdio: 'ignore' } as const;
+
+function mount(folder: string, bytes: number): void {
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes},mode=0700`, 'tmpfs', folder], quiet);
+}
+
+/** Why no small disk can be had here; undefined where one can. */
+export function noSmallDisk(): string | undefined {
+  const folder = mkdtempSync(join(tmpdir(), 'tidegate-mount-'));
   try {
-    const folder = freshFolder('mountable');
-    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', folder], { stdio: 'pipe' });
-    execFileSync('umount', [folder], { stdio: 'pipe' });
+    mount(folder, 64 * 1024);
+    execFileSync('umount', [folder], quiet);
     return undefined;
   } catch {
-    return 'mounting is not permitted here';
+    return 'needs root, and mount of tmpfs';
+  } finally {
+    rmdirSync(folder);
   }
 }
 
-/** Like `describe`, for tests that need disks of their own. */
-export function describeOnSmallDisks(name: string, tests: () => void): void {
-  const reason = whyNot();
-  if (reason === undefined) describe(name, tests);
-  else describe.skip(`${name} (${reason})`, tests);
-}
-
-/** A file system that holds so many KiB, and goes with the spec. */
 export class SmallDisk {
-  readonly folder: string = freshFolder('disk');
+  readonly #parent = freshFolder('disk');
+  readonly folder = join(this.#parent, 'disk');
+  readonly #filler = join(this.folder, 'filler');
 
-  constructor(kib: number) {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${kib}k,mode=700`, 'tmpfs', this.folder]);
-    atTheEnd(() => execFileSync('umount', ['--lazy', this.folder]));
+  /** Goes away with the spec, after whoever was started later. */
+  constructor(bytes: number) {
+    mkdirSync(this.folder);
+    mount(this.folder, bytes);
+    atTheEnd(() => execFileSync('umount', ['--lazy', this.folder], quiet));
   }
 
-  /** Takes all the room there is, until it is cleared. */
-  fill(): void {
-    const file = openSync(this.#filler, 'a');
+  get free(): number {
+    const { bavail, bsize } = statfsSync(this.folder);
+    return bavail * bsize;
+  }
+
+  /** Somebody else's file takes what is free, but for so many bytes. */
+  fill(left = 0): void {
+    const bytes = Buffer.alloc(Math.max(0, this.free - left));
     try {
-      for (;;) writeSync(file, Buffer.alloc(4096));
+      writeFileSync(this.#filler, bytes, { flag: 'a' });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-    } finally {
-      closeSync(file);
     }
   }
 
   clear(): void {
-    rmSync(this.#filler);
-  }
-
-  /** Lets nobody write, or everybody again. */
-  remount(mode: 'ro' | 'rw'): void {
-    execFileSync('mount', ['-o', `remount,${mode}`, this.folder]);
-  }
-
-  get #filler(): string {
-    return join(this.folder, 'filler');
+    rmSync(this.#filler, { force: true });
   }
 }
