@@ -91,7 +91,8 @@ export class BlobFetches {
       if (!running) return this.#start(cache, source, digest);
       const grants = this.#grants.get(running);
       const key = grantKey(source);
-      if (!grants?.has(key)) {
+      const grant = grants?.get(key);
+      if (!grant || !this.permission.stands(source, grant.moment)) {
         const moment = this.permission.now(source);
         await this.yes(source, digest, signal);
         grants?.set(key, { source, moment });

@@ -124,9 +124,10 @@ export class Blobs {
         return size;
       }
     }
-    reader.note({ hit: false, fwd: 'miss' });
+    const fwd = this.cache ? 'miss' : 'bypass';
+    reader.note({ hit: false, fwd });
     const { value, joined } = await this.fetches.yes(source, digest, reader.signal);
-    reader.note({ hit: false, fwd: 'miss', fwdStatus: 200, collapsed: joined });
+    reader.note({ hit: false, fwd, fwdStatus: 200, collapsed: joined });
     return value;
   }
 

@@ -120,7 +120,6 @@ export class Checkpoints {
       env: {},
       execArgv: ['--disable-warning=ExperimentalWarning'],
     });
-    worker.unref();
     worker.on('message', ({ fault }: { fault?: string }) => this.#done(fault));
     worker.on('error', (error) => this.#done(error.message));
     worker.on('exit', () => {
@@ -128,6 +127,8 @@ export class Checkpoints {
       this.#worker = undefined;
       this.#running = false;
     });
+    // Last: who listens for messages keeps the process alive again.
+    worker.unref();
     this.#worker = worker;
     return worker;
   }

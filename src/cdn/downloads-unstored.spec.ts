@@ -190,20 +190,17 @@ describe('Downloads that cannot be stored', () => {
   it('are all there when the disk fails at an end that nobody foresaw', async () => {
     const { bytes, digest } = contentOf(20_000);
     const begun = Promise.withResolvers<ServerResponse>();
-    let tried = false;
-    const spools = {
-      create: () => {
-        tried = true;
-        return Promise.reject(Object.assign(new Error('full'), { code: 'ENOSPC' }));
-      },
-    };
-    const { start, server } = await room(serving(bytes), { spools });
+    const full = Promise.withResolvers<Spool>();
+    const { start, server } = await room(serving(bytes), {
+      spools: { create: () => full.promise },
+    });
     server.queue((_request, response) => begun.resolve(response));
     const download = start(digest);
     const sending = [0, 0, 7].map((from) => received(download.body(from)));
     const response = await begun.promise;
     response.write(bytes.subarray(0, 1000));
-    await eventually('the disk is full', () => tried && download.received === 1000);
+    await eventually('it has begun', () => download.received === 1000);
+    full.reject(Object.assign(new Error('no space left'), { code: 'ENOSPC' }));
 
     // All of it is there before anybody knows, and each is left with the question whether there is more.
     response.write(bytes.subarray(1000));

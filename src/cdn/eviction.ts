@@ -45,15 +45,13 @@ export class Eviction {
    * @throws Error when the index cannot tell what is cold.
    */
   async coldest(bytes: number, before?: number): Promise<Evicted> {
-    if (this.#stuck.size > MAX_STUCK) return { contents: 0, bytes: 0 };
-    const candidates = await this.index.coldest(BATCH + this.#stuck.size, before);
-    let gone: Evicted = { contents: 0, bytes: 0 };
-    for (const content of candidates) {
-      if (gone.bytes >= bytes && gone.contents > 0) break;
-      if (this.#stuck.has(content.digest) || !(await this.#evict(content))) continue;
-      gone = { contents: gone.contents + 1, bytes: gone.bytes + content.size };
+    for (;;) {
+      const stuck = this.#stuck.size;
+      if (stuck > MAX_STUCK) return { contents: 0, bytes: 0 };
+      const gone = await this.#batch(bytes, before);
+      // Behind a batch of which nothing could go there may be more.
+      if (gone.contents > 0 || this.#stuck.size === stuck) return gone;
     }
-    return gone;
   }
 
   /** Evicts whatever comes first, where the index cannot tell, as on a disk too full to open it. */
@@ -63,6 +61,17 @@ export class Eviction {
       if (gone >= bytes) return;
       if (await this.store.delete(digest)) gone += size;
     }
+  }
+
+  async #batch(bytes: number, before: number | undefined): Promise<Evicted> {
+    const candidates = await this.index.coldest(BATCH + this.#stuck.size, before);
+    let gone: Evicted = { contents: 0, bytes: 0 };
+    for (const content of candidates) {
+      if (gone.bytes >= bytes && gone.contents > 0) break;
+      if (this.#stuck.has(content.digest) || !(await this.#evict(content))) continue;
+      gone = { contents: gone.contents + 1, bytes: gone.bytes + content.size };
+    }
+    return gone;
   }
 
   /**

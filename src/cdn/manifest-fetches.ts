@@ -30,7 +30,8 @@ export type Forwarded = 'miss' | 'stale' | 'bypass';
 export interface Fetched extends Described {
   /** Byte for byte as the registry sent it. */
   readonly bytes: Buffer;
-  /** Resolves when it is held, or will not be. */
+  /** Whether it is being stored, and when that is done. */
+  readonly stored: boolean;
   readonly held: Promise<unknown>;
 }
 
@@ -126,29 +127,29 @@ export class ManifestFetches {
     ask: (accept: string, signal: AbortSignal) => Promise<T>,
     join: (signal: AbortSignal) => Promise<{ value: T; joined: boolean }>,
   ): Promise<T> {
-    const unknown = acceptsMore(accept);
-    if (this.tags.isAbsent(source, reference) && !unknown) {
+    const more = acceptsMore(accept);
+    const absent = this.tags.isAbsent(source, reference);
+    if (absent && !more) {
       reader.note({ hit: true, detail: 'negative' });
       throw new OciError('MANIFEST_UNKNOWN');
     }
-    reader.note({ hit: false, fwd });
+    const why = this.small.on ? fwd : 'bypass';
+    reader.note({ hit: false, fwd: why });
     const asking = this.tags.asking(source);
     try {
-      const { value, joined } = await join(reader.signal);
-      if (!value || accepts(accept, value.mediaType)) {
-        reader.note({
-          hit: false,
-          fwd,
-          fwdStatus: 200,
-          collapsed: joined,
-          stored: value && 'bytes' in value,
-        });
-        return value;
+      // Known already: what the gate's own words find is not there, or not what this client takes.
+      if (!absent && fwd !== 'bypass') {
+        const { value, joined } = await join(reader.signal);
+        if (!value || accepts(accept, value.mediaType)) {
+          const stored = value && 'stored' in value && value.stored === true;
+          reader.note({ hit: false, fwd: why, fwdStatus: 200, collapsed: joined, stored });
+          return value;
+        }
       }
     } catch (error) {
       if (!isNotThere(error)) throw error;
       this.tags.noteAbsent(source, reference, asking);
-      if (!unknown) throw error;
+      if (!more) throw error;
     }
     reader.note({ hit: false, fwd: 'bypass' });
     return ask(accept ?? '*/*', reader.signal);
@@ -235,14 +236,15 @@ export class ManifestFetches {
       });
     }
     const described = { mediaType, digest: named ?? digestOf(bytes), size: bytes.length };
+    // What is signed within has a digest that is not that of its bytes: the store could never verify it.
+    const stored = digested === bytes && this.small.storing;
     const remember = async () => {
-      // What is signed within has a digest that is not that of its bytes: the store could never verify it.
-      if (digested !== bytes || !(await this.small.write(described.digest, bytes))) return;
+      if (!stored || !(await this.small.write(described.digest, bytes))) return;
       await this.permission.grant(source, described.digest, mediaType, moment);
       if (!isDigest(reference) && accept === GATE_ACCEPTS)
         await this.tags.remember(source, reference, described, version);
     };
-    return { ...described, bytes, held: remember() };
+    return { ...described, bytes, stored, held: remember() };
   }
 
   /** Held already, but not yet for this name: one HEAD tells whether it may be had. */
@@ -258,7 +260,7 @@ export class ManifestFetches {
     const described = await this.#describe(source, digest, accept, signal);
     if (described?.size !== size) return undefined;
     const bytes = await this.small.read(digest, MAX_MANIFEST, hold);
-    return bytes && { ...described, bytes, held: Promise.resolve() };
+    return bytes && { ...described, bytes, stored: true, held: Promise.resolve() };
   }
 
   async #versionOf(source: Source, reference: Reference): Promise<number> {

@@ -185,6 +185,9 @@ export class Manifests {
     }
     if (!accepts(accept, record.mediaType))
       return this.fetches.head(source, tag, accept, reader, 'bypass');
+    // A tag's digest that a HEAD named is no right to it: only one that was pulled is answered with nobody asked.
+    if (!(await this.permission.linkFor(source, record.digest, 'manifest')))
+      return this.fetches.head(source, tag, accept, reader, 'miss');
     reader.note({ hit: true });
     return { mediaType: record.mediaType, digest: record.digest, size: record.size };
   }

@@ -63,9 +63,18 @@ export class Permission {
     return { name, changes };
   }
 
+  /** Whether a yes that was asked for at that moment still counts: nothing was taken back since, and it is not suspended. */
+  stands(source: Source, asked: Moment): boolean {
+    return (
+      this.#changes.get(asked.name) === asked.changes &&
+      this.#countingVias(source).includes(viaOf(source))
+    );
+  }
+
   /**
    * Remembers the upstream's yes for that very digest under the source's name.
    * @param mediaType with which it was served as a manifest; undefined for a blob.
+   * It never fails: where it cannot be remembered, the upstream is asked again.
    */
   async grant(
     source: Source,
@@ -74,7 +83,10 @@ export class Permission {
     asked: Moment,
   ): Promise<void> {
     if (!this.cache || this.#changes.get(asked.name) !== asked.changes) return;
-    await this.cache.index.link(asked.name, digest, { via: viaOf(source), mediaType });
+    const link = { via: viaOf(source), mediaType };
+    await this.cache.index.link(asked.name, digest, link).catch((error: unknown) => {
+      this.log.warn({ err: error }, 'the index of the cache cannot be written');
+    });
   }
 
   /** The upstream refused this source its repository: what it was allowed before counts no more. */

@@ -27,6 +27,16 @@ export class SmallContent {
     this.#kept = new LRUCache({ maxSize: memory, maxEntrySize: MAX_KEPT, sizeCalculation });
   }
 
+  /** False with CACHE=off. */
+  get on(): boolean {
+    return this.cache !== null;
+  }
+
+  /** Whether what is fetched now can be held. */
+  get storing(): boolean {
+    return this.cache?.capacity.storing ?? false;
+  }
+
   /**
    * What is held under that digest, if it is no larger than the limit. It is hashed whenever it is read from the store: it is
    * small, and never trusted over its digest.

@@ -1,5 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -12,7 +14,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describeContentIndex, digestFor } from '../../test/contracts/content-index.contract';
 import { eventually, freshFolder } from '../../test/support/lifecycle';
-import { describeOnSmallDisks, SmallDisk } from '../../test/support/small-disk';
+import { noSmallDisk, SmallDisk } from '../../test/support/small-disk';
 import { createLog } from '../journal/log';
 import type { Tag } from '../oci/reference';
 import type { CanonicalName } from '../oci/repository-name';
@@ -29,6 +31,7 @@ const VIA = 'anonymous.0123456789abcdef' as Via;
 const LATEST = 'latest' as Tag;
 const RECORD: TagRecord = { digest: A, mediaType: 'text/plain', size: 1, checkedAt: 5 };
 const HOUR = 3_600_000;
+const MIB = 1024 * 1024;
 
 const folder = freshFolder('index');
 let made = 0;
@@ -238,9 +241,13 @@ describe('an index that is damaged', () => {
   });
 });
 
-describeOnSmallDisks('an index on a disk', () => {
+const noDisk = noSmallDisk();
+const describeOnDisks = noDisk === undefined ? describe : describe.skip;
+const needs = noDisk === undefined ? '' : ` (${noDisk})`;
+
+describeOnDisks(`an index on a disk${needs}`, () => {
   it('F19: that is full rejects what would write, reads on, and works again once there is room', async () => {
-    const disk = new SmallDisk(4096);
+    const disk = new SmallDisk(4 * MIB);
     const index = await open(join(disk.folder, 'index.sqlite'));
     await index.add(A, 1);
     await index.link(APP, A, { via: VIA, mediaType: undefined });
@@ -263,7 +270,7 @@ describeOnSmallDisks('an index on a disk', () => {
   });
 
   it('F19: that is full from the start opens by itself once there is room', async () => {
-    const disk = new SmallDisk(4096);
+    const disk = new SmallDisk(4 * MIB);
     const file = join(disk.folder, 'index.sqlite');
     const before = await open(file);
     await before.add(A, 1);
@@ -283,27 +290,33 @@ describeOnSmallDisks('an index on a disk', () => {
     await index.close();
   });
 
-  it('that is read-only is not written, and is written again once it can be', async () => {
-    const disk = new SmallDisk(4096);
-    const file = join(disk.folder, 'index.sqlite');
-    const before = await open(file);
-    await before.add(A, 1);
-    await before.close();
-    disk.remount('ro');
-    const index = await open(file);
+  it.each(['ended', 'was killed'])(
+    'that is read-only when another gate %s is not written, and is written again once it can be',
+    async (how) => {
+      const [disk, original] = [new SmallDisk(4 * MIB), freshFile()];
+      const file = join(disk.folder, 'index.sqlite');
+      const before = await open(original);
+      await before.add(A, 1);
+      if (how === 'ended') await before.close();
+      for (const suffix of ['', '-wal', '-shm'])
+        if (existsSync(original + suffix)) copyFileSync(original + suffix, file + suffix);
+      await before.close();
+      remount(disk, 'ro');
+      const index = await open(file);
 
-    await expect(index.add(A, 2)).rejects.toThrow();
-    disk.remount('rw');
+      await expect(index.add(A, 2)).rejects.toThrow();
+      remount(disk, 'rw');
 
-    const write = () =>
-      index.add(A, 3).then(
-        () => index.content(A),
-        () => undefined,
-      );
-    expect(await eventually('it is written', write)).toMatchObject({ size: 3 });
-    expect(damagedBeside(file)).toEqual([]);
-    await index.close();
-  });
+      const write = () =>
+        index.add(A, 3).then(
+          () => index.content(A),
+          () => undefined,
+        );
+      expect(await eventually('it is written', write)).toMatchObject({ size: 3 });
+      expect(damagedBeside(file)).toEqual([]);
+      await index.close();
+    },
+  );
 });
 
 describe('checkpoints', () => {
@@ -322,6 +335,20 @@ describe('checkpoints', () => {
     expect(size).toBeGreaterThan(100_000);
     expect(existsSync(`${file}-wal`)).toBe(false);
     expect(lines).toEqual([]);
+  });
+
+  it('keep no process alive', async () => {
+    const file = freshFile();
+    const index = await open(file);
+    const alive = () =>
+      process.getActiveResourcesInfo().filter((resource) => resource === 'MessagePort').length;
+    const before = alive();
+
+    for (let each = 0; each < 3000; each += 1) await index.add(digestFor(`${each}`), 1);
+    await eventually('a checkpoint was made', () => statSync(file).size > 100_000);
+
+    expect(alive()).toBe(before);
+    await index.close();
   });
 
   it('that fail are said once, tried again, and do no harm', async () => {
@@ -398,6 +425,11 @@ function exec(file: string, sql: string): void {
   const database = new DatabaseSync(file, { enableForeignKeyConstraints: false });
   database.exec(sql);
   database.close();
+}
+
+/** Lets nobody write there, or everybody again. */
+function remount({ folder }: SmallDisk, mode: 'ro' | 'rw'): void {
+  execFileSync('mount', ['-o', `remount,${mode}`, folder]);
 }
 
 function setVersion(file: string, version: number): void {

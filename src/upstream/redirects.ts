@@ -43,14 +43,15 @@ export class Redirects {
     const seen = new Set<string>();
     let at = exchange;
     let answer = response;
-    while (REDIRECTS.has(answer.status)) {
+    for (let hop = 1; REDIRECTS.has(answer.status); hop += 1) {
       const from = new URL(`${at.origin.origin}${at.path}`);
       seen.add(from.href);
       const to = await this.#targetOf(answer, registry, from, at);
       if (redirects === 'pass' && to.origin !== registry.url.origin)
         return { ...answer, headers: { ...answer.headers, location: to.href } };
       await discard(answer);
-      if (seen.has(to.href) || seen.size > MAX_HOPS)
+      // Counted, too: an empty query is another spelling, and two of them are a loop that no set of addresses ends.
+      if (seen.has(to.href) || hop > MAX_HOPS)
         throw this.#refused(registry, to, 'redirects without end');
       at = this.#next(registry, at, to);
       answer = await this.transport.send(at);

@@ -36,7 +36,8 @@ export class CacheFolder {
   wrong(known = new Set<string>()): string[] {
     return this.blobs().filter((path) => {
       if (known.has(path)) return false;
-      const right = createHash('sha256').update(readFileSync(path)).digest('hex') === basename(path);
+      const right =
+        createHash('sha256').update(readFileSync(path)).digest('hex') === basename(path);
       if (right) known.add(path);
       return !right;
     });

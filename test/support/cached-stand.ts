@@ -44,7 +44,8 @@ const BROKEN: Transfer = {
   leave: () => undefined,
 };
 
-const ADMIN: Account = { username: 'admin', password: 'the-admin-password' };
+/** The first admin, who may do everything. */
+export const ADMIN: Account = { username: 'admin', password: 'the-admin-password' };
 
 export class CachedStand {
   /** Log lines since the first start. */

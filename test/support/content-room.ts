@@ -72,10 +72,6 @@ export class Gated {
     }
     if (end >= this.bytes.length) response.end();
   }
-
-  async reset(): Promise<void> {
-    (await this.#begun.promise).socket?.resetAndDestroy();
-  }
 }
 
 const REFUSALS: Readonly<Record<number, OciErrorCode>> = {

@@ -93,7 +93,19 @@ class Client {
     const cache = /\r\ncache-status: (.*)\r\n/i.exec(this.head)?.[1];
     const digest = this.hash && `sha256:${this.hash.digest('hex')}`;
     const whole = right && received === size && length === size;
-    say({ event: 'end', id, status, cache, received, whole, right, digest, first, ms: since(), error });
+    say({
+      event: 'end',
+      id,
+      status,
+      cache,
+      received,
+      whole,
+      right,
+      digest,
+      first,
+      ms: since(),
+      error,
+    });
     if (all.size === 0) process.exit();
   }
 }

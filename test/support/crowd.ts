@@ -49,7 +49,15 @@ export class Crowd {
     const { clients, path, content, token, hashing = 0, pauseAt, rate } = order;
     const noise = join(freshFolder('crowd'), 'noise');
     writeFileSync(noise, content.noise);
-    const asked = { port: gate.port, path, headers: bearer(token), clients, hashing, pauseAt, rate };
+    const asked = {
+      port: gate.port,
+      path,
+      headers: bearer(token),
+      clients,
+      hashing,
+      pauseAt,
+      rate,
+    };
     const text = JSON.stringify({ ...asked, noise, size: content.size });
     this.#service = new Service(process.execPath, [PROGRAM, text]);
   }

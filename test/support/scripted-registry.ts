@@ -1,5 +1,5 @@
 /** A registry whose every answer a test can bend: it does its work, until the test says otherwise for a request. */
-import { createHash } from 'node:crypto';
+import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { answer, challenge, FaultServer, type Behaviour, type SeenRequest } from './fault-server';
 import { sha256 } from './http';
@@ -8,6 +8,8 @@ import { atTheEnd } from './lifecycle';
 export const IMAGE = 'application/vnd.oci.image.manifest.v1+json';
 export const INDEX = 'application/vnd.oci.image.index.v1+json';
 export const SCHEMA_2 = 'application/vnd.docker.distribution.manifest.v2+json';
+
+export const SIGNED = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
 
 /** What opens its private repositories. */
 export const ROBOT = { username: 'robot', password: 'robot-password' };
@@ -50,6 +52,27 @@ export function manifestOf(layers: readonly Buffer[], mediaType = IMAGE): HeldMa
 export function heldManifest(text: string | Buffer, mediaType = IMAGE): HeldManifest {
   const bytes = Buffer.from(text);
   return { mediaType, bytes, digest: sha256(bytes) };
+}
+
+/** A manifest of schema 1 with this payload, which ends before its last brace. CNCF distribution, docs/spec/manifest-v2-1. */
+export function signedManifest(payload: string): HeldManifest {
+  const whole = `${payload}\n}`;
+  const encode = (text: string) => Buffer.from(text).toString('base64url');
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const head = encode(
+    JSON.stringify({ formatLength: payload.length, formatTail: encode('\n}'), time: '2026' }),
+  );
+  const text = Buffer.from(`${head}.${encode(whole)}`);
+  const signature = sign('sha256', text, { key: privateKey, dsaEncoding: 'ieee-p1363' });
+  const signatures = [
+    {
+      header: { jwk: publicKey.export({ format: 'jwk' }), alg: 'ES256' },
+      signature: signature.toString('base64url'),
+      protected: head,
+    },
+  ];
+  const bytes = Buffer.from(`${payload},\n   "signatures": ${JSON.stringify(signatures)}\n}`);
+  return { mediaType: SIGNED, bytes, digest: sha256(whole) };
 }
 
 export class ScriptedRegistry {

@@ -1,0 +1,69 @@
+import { BlobUpstream } from '../support/blob-upstream';
+import { CacheFolder } from '../support/cache-folder';
+import { startGate } from '../support/gate';
+import { send } from '../support/http';
+import { eventually } from '../support/lifecycle';
+import { Patterned } from '../support/patterned';
+
+const LONG = process.env['LONG_TESTS'] === '1';
+/** The long run takes 200. */
+const ROUNDS = LONG ? Number(process.env['CHAOS_ROUNDS'] ?? 200) : 20;
+const PULLS = 8;
+const LARGEST = 6 * 1024 * 1024;
+
+/** Each order of magnitude as often as the others, from some KiB on. */
+function anySize(): number {
+  return Math.floor(2_000 * (LARGEST / 2_000) ** Math.random());
+}
+
+describe('F16: a gate that is killed while it fills its cache', () => {
+  it(`holds nothing but what hashes to its name, and pulls are right, ${ROUNDS} times`, async () => {
+    const upstream = await BlobUpstream.start();
+    const gate = await startGate({
+      ...upstream.settings,
+      ANONYMOUS_ACCESS: 'pull',
+      RATE_BURST: '100000',
+    });
+    const held = new CacheFolder(gate);
+    const known = new Set<string>();
+    const pull = async (content: Patterned) => {
+      const { status, body } = await send(`${gate.url}/v2/team/app/blobs/${content.digest}`);
+      return status === 200 && body.equals(content.bytes());
+    };
+    const seen = { spools: 0, held: 0, kills: 0 };
+
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const contents = Array.from({ length: PULLS }, (_, n) => {
+        return new Patterned(anySize(), `crash-${round}-${n}`);
+      });
+      upstream.add(...contents);
+      const pulls = contents.map((content) => pull(content).catch(() => undefined));
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 120));
+      await gate.stop('SIGKILL');
+      const answers = await Promise.all(pulls);
+      const left = { spools: held.spools().length, held: held.blobs().length };
+      // What a client got in full before the end was right, held or not.
+      expect(answers).not.toContain(false);
+      expect(held.wrong(known)).toEqual([]);
+
+      await gate.restart();
+
+      expect(held.spools()).toEqual([]);
+      const again = await Promise.all(
+        [contents[0], contents[1], contents.at(-1)].map((c) => pull(c!)),
+      );
+      expect(again).toEqual([true, true, true]);
+      seen.spools += left.spools;
+      seen.held = left.held;
+      seen.kills += 1;
+    }
+
+    await eventually('all is at rest', () => held.spools().length === 0);
+    expect(held.wrong()).toEqual([]);
+    expect(seen.kills).toBe(ROUNDS);
+    // It was killed in the middle of writing, and not only before or after.
+    expect(seen.spools).toBeGreaterThan(0);
+    expect(seen.held).toBeGreaterThan(0);
+    if (process.env['SHOW_FIGURES']) process.stderr.write(`${JSON.stringify(seen)}\n`);
+  }, 1_800_000);
+});
