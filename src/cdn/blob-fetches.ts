@@ -1,6 +1,7 @@
 /** Blobs from the upstream: who may have one, and the one fetch of it that all who may read along with. */
 import { Inject, Injectable } from '@nestjs/common';
 import type { Digest } from '../oci/digest';
+import type { CanonicalName } from '../oci/repository-name';
 import { OciError } from '../oci/oci-error';
 import type { UpstreamResponse } from '../upstream/upstream.client';
 import { Cache } from './cache';
@@ -15,9 +16,29 @@ import type { Ask } from './upstream-content';
 /** Who may read along with a fetch, because the upstream said yes to them. */
 type Grants = Map<string, { readonly source: Source; readonly moment: Moment }>;
 
+/** The upstream's yes, and when it was asked for. */
+interface Yes {
+  /** Bytes of the blob, where the registry tells. */
+  readonly size: number | undefined;
+  readonly moment: Moment;
+}
+
+/** A fetch that the source may read along with. */
+export interface Joined {
+  readonly download: Download;
+  /** The fetch is asked for by these very credentials under this very name: its refusal is this source's. */
+  readonly own: boolean;
+  /** It was under way before. */
+  readonly joined: boolean;
+}
+
+/** So often a yes is asked for again because rights were taken back while it was on its way. */
+const ATTEMPTS = 3;
+
 @Injectable()
 export class BlobFetches {
-  readonly #heads = new Flights<number | undefined>();
+  readonly #heads = new Flights<Yes>();
+  readonly #owners = new WeakMap<Download, string>();
   readonly #grants = new WeakMap<Download, Grants>();
 
   constructor(
@@ -51,62 +72,78 @@ export class BlobFetches {
   async mayHave(source: Source, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
     const size = await this.held.sizeOf(digest);
     if (size === undefined || (await this.permission.linkFor(source, digest, 'blob'))) return size;
-    const said = (await this.yes(source, digest, signal)).value;
+    const { size: said } = await this.yes(source, digest, signal);
     // A registry that speaks of another size does not speak of this content.
     return said === undefined || said === size ? size : undefined;
   }
 
-  /** The upstream's yes, remembered. @throws OciError for its no. */
-  yes(source: Source, digest: Digest, signal: AbortSignal) {
-    return this.#heads.join(`${viaOf(source)} ${nameOf(source)} ${digest}`, signal, async (own) => {
-      const moment = this.permission.now(source);
-      const said = await this.questions.hasBlob(source, digest, own);
-      const size = await this.held.sizeOf(digest);
-      if (said === undefined || said === size)
-        await this.permission.grant(source, digest, undefined, moment);
-      return said;
-    });
+  /** The upstream's yes, remembered. One that was asked for before rights were taken back is asked for again. */
+  async yes(
+    source: Source,
+    digest: Digest,
+    signal: AbortSignal,
+  ): Promise<Yes & { readonly joined: boolean }> {
+    for (let attempt = 1; ; attempt += 1) {
+      const { value, joined } = await this.#heads.join(keyOf(source, digest), signal, (own) =>
+        this.#askYes(source, digest, own),
+      );
+      if (this.permission.stands(value.moment)) return { ...value, joined };
+      if (attempt === ATTEMPTS) {
+        const message = `what may be seen of ${source.registry.name} is changing; try again`;
+        throw new OciError('UNAVAILABLE', { message });
+      }
+    }
+  }
+
+  /** Those who ask from now on join no question that was asked before. */
+  forget(name: CanonicalName): void {
+    this.#heads.forget((key) => key.includes(` ${name} `));
+  }
+
+  async #askYes(source: Source, digest: Digest, signal: AbortSignal): Promise<Yes> {
+    const moment = this.permission.now(source);
+    const size = await this.questions.hasBlob(source, digest, signal);
+    const held = await this.held.sizeOf(digest);
+    if (size === undefined || size === held)
+      await this.permission.grant(source, digest, undefined, moment);
+    return { size, moment };
   }
 
   /** The size of what is held, or the fetch of what is not. */
   async heldOr(source: Source, digest: Digest, signal: AbortSignal): Promise<number | Download> {
     const found =
       (await this.mayHave(source, digest, signal)) ??
-      (await this.download(source, digest, signal)) ??
+      (await this.download(source, digest, signal))?.download ??
       (await this.mayHave(source, digest, signal));
     if (found !== undefined) return found;
     throw new OciError('UNAVAILABLE', { message: 'the cache takes nothing at the moment' });
   }
 
-  /** The fetch of that digest, once the source may read along. */
-  async download(
-    source: Source,
-    digest: Digest,
-    signal: AbortSignal,
-  ): Promise<Download | undefined> {
+  /** The fetch of that digest, once the source may read along. Undefined where nothing is held, or it is held by now. */
+  async download(source: Source, digest: Digest, signal: AbortSignal): Promise<Joined | undefined> {
     const { cache } = this;
     if (!cache || !cache.capacity.storing) return undefined;
+    const key = keyOf(source, digest);
     for (;;) {
       const running = cache.downloads.running(digest);
-      if (!running) return this.#start(cache, source, digest);
+      if (!running)
+        return { download: this.#start(cache, source, digest), own: true, joined: false };
       const grants = this.#grants.get(running);
-      const key = grantKey(source);
       const grant = grants?.get(key);
-      if (!grant || !this.permission.stands(source, grant.moment)) {
-        const moment = this.permission.now(source);
-        await this.yes(source, digest, signal);
+      if (!grant || !this.permission.stands(grant.moment)) {
+        const { moment } = await this.yes(source, digest, signal);
         grants?.set(key, { source, moment });
       }
-      // It may have ended meanwhile, or been refused to the one who began it, but not to this source.
-      if (cache.downloads.running(digest) === running) return running;
-      if (await this.held.sizeOf(digest)) return undefined;
+      if (cache.downloads.running(digest) === running)
+        return { download: running, own: this.#owners.get(running) === key, joined: true };
+      // It ended meanwhile, or was refused to the one who began it, which is not to say to this source.
+      if ((await this.held.sizeOf(digest)) !== undefined) return undefined;
     }
   }
 
   #start(cache: Cache, source: Source, digest: Digest): Download {
-    const grants: Grants = new Map([
-      [grantKey(source), { source, moment: this.permission.now(source) }],
-    ]);
+    const key = keyOf(source, digest);
+    const grants: Grants = new Map([[key, { source, moment: this.permission.now(source) }]]);
     const ask = this.ask(source, digest);
     const download = cache.downloads.start(digest, ask, async (size) => {
       await cache.index.add(digest, size);
@@ -114,10 +151,12 @@ export class BlobFetches {
         await this.permission.grant(who, digest, undefined, moment);
     });
     this.#grants.set(download, grants);
+    this.#owners.set(download, key);
     return download;
   }
 }
 
-function grantKey(source: Source): string {
-  return `${viaOf(source)} ${nameOf(source)}`;
+/** The name stands between blanks: {@link BlobFetches.forget} looks for it. */
+function keyOf(source: Source, digest: Digest): string {
+  return `${viaOf(source)} ${nameOf(source)} ${digest}`;
 }

@@ -11,7 +11,7 @@ import { directBody } from './direct-body';
 import { HeldBlobs } from './held-blobs';
 import type { Reader } from './reader';
 import { Permission } from './permission';
-import type { Source } from './source';
+import { nameOf, type Source } from './source';
 import { UpstreamContent } from './upstream-content';
 
 /** What a client asks of a blob, beside its digest. */
@@ -116,6 +116,11 @@ export class Blobs {
     await this.fetches.mayHave(source, digest, signal);
   }
 
+  /** Those who ask from now on join no question that was asked before. */
+  forget(source: Source): void {
+    this.fetches.forget(nameOf(source));
+  }
+
   async #size(source: Source, digest: Digest, reader: Reader): Promise<number | undefined> {
     if (await this.permission.linkFor(source, digest, 'blob')) {
       const size = await this.held.sizeOf(digest);
@@ -126,9 +131,9 @@ export class Blobs {
     }
     const fwd = this.cache ? 'miss' : 'bypass';
     reader.note({ hit: false, fwd });
-    const { value, joined } = await this.fetches.yes(source, digest, reader.signal);
+    const { size, joined } = await this.fetches.yes(source, digest, reader.signal);
     reader.note({ hit: false, fwd, fwdStatus: 200, collapsed: joined });
-    return value;
+    return size;
   }
 
   /** The answer from what is held, if the source may have it; the upstream is asked where that is not known. */
@@ -139,6 +144,8 @@ export class Blobs {
     reader: Reader,
   ): Promise<BlobAnswer | undefined> {
     const linked = await this.permission.linkFor(source, digest, 'blob');
+    // Said before anybody is asked: a refusal must not tell whether others have pulled it.
+    if (!linked && this.cache) reader.note({ hit: false, fwd: 'miss' });
     const size = linked
       ? await this.held.sizeOf(digest)
       : await this.fetches.mayHave(source, digest, reader.signal);
@@ -161,14 +168,15 @@ export class Blobs {
     const running = this.cache.downloads.running(digest);
     if (!running && !isWorthAll(asked)) return undefined;
     reader.note({ hit: false, fwd: 'miss' });
-    const download = await this.fetches.download(source, digest, reader.signal);
-    if (!download) return undefined;
+    const found = await this.fetches.download(source, digest, reader.signal);
+    if (!found) return undefined;
+    const { download, own, joined } = found;
     // Counted as a reader from here on, so that the fetch does not end between the answer's head and its body.
     const leave = download.join();
     try {
       const opened = await withSignal(download.opened, reader.signal).catch((error: unknown) => {
         // Refused to the one who began it: this source has a yes of its own.
-        if (running !== download || reader.signal.aborted) throw error;
+        if (own || reader.signal.aborted) throw error;
         return undefined;
       });
       if (!opened) return undefined;
@@ -184,7 +192,7 @@ export class Blobs {
         hit: false,
         fwd: 'miss',
         fwdStatus: 200,
-        collapsed: running === download,
+        collapsed: joined,
         stored: true,
       });
       return total === undefined
@@ -225,7 +233,7 @@ export class Blobs {
   async #part(source: Source, digest: Digest, asked: AskedRange | undefined, signal: AbortSignal) {
     if (!asked) return { from: 0, to: undefined };
     if (!('last' in asked)) return asked;
-    const { value: size } = await this.fetches.yes(source, digest, signal);
+    const { size } = await this.fetches.yes(source, digest, signal);
     const range = size === undefined ? undefined : rangeWithin(asked, size);
     if (!range) throw rangeInvalid(size);
     return range;

@@ -87,11 +87,15 @@ export interface ContentIndex {
     record: TagRecord,
     ifVersion: number,
   ): Promise<boolean>;
-  /**
-   * Forgets the tag, or all of the name; for all credentials, or for those alone. A `setTag` with a version read before then has
-   * no effect.
-   */
-  forgetTag(name: CanonicalName, tag?: Tag, via?: Via): Promise<void>;
+  /** Forgets the tag, or all of the name, for all credentials. A `setTag` with a version read before then has no effect. */
+  forgetTag(name: CanonicalName, tag?: Tag): Promise<void>;
+  /** Removes what these credentials saw of the tag. */
+  dropTag(name: CanonicalName, tag: Tag, via: Via): Promise<void>;
+
+  /** Registries that refused the gate's own credentials when they were last shown to them. */
+  suspended(): Promise<readonly string[]>;
+  /** Notes that the registry of that name refuses, or takes again, the gate's own credentials. Survives a restart. */
+  suspend(registry: string, refused: boolean): Promise<void>;
 
   /** Notes that the digests are used now. Gathered, and written a little later; lost at worst. */
   touch(digest: Digest): void;

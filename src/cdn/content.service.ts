@@ -35,7 +35,7 @@ export class ContentService {
   ): Promise<WholeManifest> {
     let asked = false;
     const note: Reader['note'] = (status) => {
-      asked = !status.hit;
+      asked = !status.hit && status.fwd !== 'bypass';
       reader.note(status);
     };
     const found = await this.manifests.get(source, reference, accept, { ...reader, note });
@@ -84,6 +84,7 @@ export class ContentService {
   /** A manifest or a blob was deleted through the gate: it is gone from this repository, whoever still holds it. */
   async deleted(source: Source, reference: Reference): Promise<void> {
     if (isDigest(reference)) await this.permission.deleted(nameOf(source), reference);
+    this.blobs.forget(source);
     await this.manifests.forget(source, reference);
   }
 }

@@ -4,6 +4,7 @@
  * image closed that night.
  */
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import { parseBoundedJson } from '../oci/bounded-json';
 import { parseDigest, type Digest } from '../oci/digest';
@@ -13,7 +14,7 @@ import { Permission, type Noun } from './permission';
 import { SmallContent } from './small-content';
 import { nameOf, viaOf, type Source } from './source';
 
-const Descriptor = z.object({ digest: z.string() });
+const Descriptor = z.object({ digest: z.string(), urls: z.array(z.string()).optional() });
 /** An image, or an index of images. OCI image-spec, manifest.md and image-index.md. */
 const Named = z.object({
   config: Descriptor.optional(),
@@ -24,6 +25,11 @@ const Named = z.object({
 /** Requests under way at once: it is no client's wait that they shorten. */
 const AT_ONCE = 2;
 const MAX_WAITING = 2_000;
+/** Of one repository: nobody fills the queue alone. */
+const MAX_OF_NAME = 500;
+/** A no is not asked for again so soon, in milliseconds. */
+const NO_TTL = 5 * 60_000;
+const MAX_NOES = 10_000;
 
 interface Waiting {
   readonly source: Source;
@@ -34,6 +40,7 @@ interface Waiting {
 @Injectable()
 export class Foresight implements OnApplicationShutdown {
   readonly #waiting = new Map<string, Waiting>();
+  readonly #noes = new LRUCache<string, true>({ max: MAX_NOES, ttl: NO_TTL });
   readonly #stopping = new AbortController();
   #running = 0;
 
@@ -49,9 +56,10 @@ export class Foresight implements OnApplicationShutdown {
     const parsed = Named.safeParse(parseBoundedJson(manifest));
     if (!parsed.success) return;
     const { config, layers = [], manifests = [] } = parsed.data;
-    for (const { digest } of manifests) this.#add(source, digest, 'manifest');
-    for (const { digest } of config ? [config, ...layers] : layers)
-      this.#add(source, digest, 'blob');
+    // What has addresses of its own lies elsewhere.
+    const blobs = (config ? [config, ...layers] : layers).filter(({ urls }) => !urls?.length);
+    for (const { digest } of manifests.slice(0, MAX_OF_NAME)) this.#add(source, digest, 'manifest');
+    for (const { digest } of blobs.slice(0, MAX_OF_NAME)) this.#add(source, digest, 'blob');
     while (this.#running < AT_ONCE && this.#waiting.size > 0) void this.#work();
   }
 
@@ -63,11 +71,8 @@ export class Foresight implements OnApplicationShutdown {
   #add(source: Source, text: string, noun: Noun): void {
     const digest = parseDigest(text);
     if (!digest || this.#waiting.size >= MAX_WAITING) return;
-    this.#waiting.set(`${viaOf(source)} ${nameOf(source)} ${noun} ${digest}`, {
-      source,
-      digest,
-      noun,
-    });
+    const key = `${viaOf(source)} ${nameOf(source)} ${noun} ${digest}`;
+    if (!this.#noes.has(key)) this.#waiting.set(key, { source, digest, noun });
   }
 
   async #work(): Promise<void> {
@@ -75,14 +80,14 @@ export class Foresight implements OnApplicationShutdown {
     try {
       for (const [key, { source, digest, noun }] of this.#waiting) {
         this.#waiting.delete(key);
-        await this.#ask(source, digest, noun);
+        await this.#ask(key, source, digest, noun);
       }
     } finally {
       this.#running -= 1;
     }
   }
 
-  async #ask(source: Source, digest: Digest, noun: Noun): Promise<void> {
+  async #ask(key: string, source: Source, digest: Digest, noun: Noun): Promise<void> {
     if (this.#stopping.signal.aborted) return;
     try {
       if ((await this.small.sizeOf(digest)) === undefined) return;
@@ -91,6 +96,7 @@ export class Foresight implements OnApplicationShutdown {
       await who.askFor(source, digest, this.#stopping.signal);
     } catch {
       // A no, or no answer: then it stays closed under this name.
+      this.#noes.set(key, true);
     }
   }
 }

@@ -162,19 +162,22 @@ export class ManifestFetches {
     signal: AbortSignal,
     ask: (accept: string, signal: AbortSignal) => Promise<Fetched>,
   ): Promise<{ value: Fetched; joined: boolean }> {
-    try {
-      const found = await this.#fetches.join(
-        keyOf(source, reference, 'get'),
-        signal,
-        (own) => ask(GATE_ACCEPTS, own),
-        ({ held }) => held,
-      );
-      if (found.joined) await reader.hold(found.value.size);
-      return found;
-    } catch (error) {
-      if (!(error instanceof NoRoom)) throw error;
-      if (error.reader === reader) throw error.reason;
-      return { value: await ask(GATE_ACCEPTS, signal), joined: false };
+    for (;;) {
+      try {
+        const found = await this.#fetches.join(
+          keyOf(source, reference, 'get'),
+          signal,
+          (own) => ask(GATE_ACCEPTS, own),
+          ({ held }) => held,
+        );
+        if (found.joined) await reader.hold(found.value.size);
+        return found;
+      } catch (error) {
+        if (!(error instanceof NoRoom)) throw error;
+        if (error.reader === reader) throw error.reason;
+        // Whoever began it left, or had no room: one of those who joined begins anew, and the others join that one.
+        signal.throwIfAborted();
+      }
     }
   }
 
@@ -200,11 +203,12 @@ export class ManifestFetches {
         throw error;
       });
     if (!described) return undefined;
-    if (isDigest(reference)) {
+    if (isDigest(reference) && accept === GATE_ACCEPTS) {
       const size = await this.small.sizeOf(reference);
       if (size === described.size)
         await this.permission.grant(source, reference, described.mediaType, moment);
-    } else if (accept === GATE_ACCEPTS) await this.tags.remember(source, reference, described, at);
+    } else if (!isDigest(reference) && accept === GATE_ACCEPTS)
+      await this.tags.remember(source, reference, described, at);
     return described;
   }
 
@@ -236,13 +240,13 @@ export class ManifestFetches {
       });
     }
     const described = { mediaType, digest: named ?? digestOf(bytes), size: bytes.length };
-    // What is signed within has a digest that is not that of its bytes: the store could never verify it.
-    const stored = digested === bytes && this.small.storing;
+    // What is signed within has a digest that is not that of its bytes: the store could never verify it. And what one client's
+    // own Accept was answered with is no word for others.
+    const stored = digested === bytes && accept === GATE_ACCEPTS && this.small.storing;
     const remember = async () => {
       if (!stored || !(await this.small.write(described.digest, bytes))) return;
       await this.permission.grant(source, described.digest, mediaType, moment);
-      if (!isDigest(reference) && accept === GATE_ACCEPTS)
-        await this.tags.remember(source, reference, described, version);
+      if (!isDigest(reference)) await this.tags.remember(source, reference, described, version);
     };
     return { ...described, bytes, stored, held: remember() };
   }

@@ -19,20 +19,28 @@ export type Noun = 'manifest' | 'blob';
 export type Moment = { readonly name: CanonicalName; readonly changes: number };
 
 const MAX_NAMES = 10_000;
+/** Names that are remembered while the index cannot be written. */
+const MAX_UNTOLD = 1_000;
 
 @Injectable()
 export class Permission {
   /** When rights under a name were last taken back. For what fell out of it nothing is granted. */
   readonly #changes = new LRUCache<CanonicalName, number>({ max: MAX_NAMES });
   #clock = 0;
-  /** Taken back, but the index could not be told: nothing is served by links until it can. */
-  readonly #untold = new Map<string, { name: CanonicalName; digest?: Digest; via?: Via }>();
+  /** Taken back, but the index could not be told: nothing of these names is served by links until it can. */
+  readonly #untold = new Map<CanonicalName, Map<string, { digest?: Digest; via?: Via }>>();
+  /** More was taken back than is remembered: nothing is served by links any more. */
+  #closed = false;
+  /** Registries that refuse the gate's own credentials, as far as the index tells: read once. */
+  #suspended: Promise<Set<string>> | undefined;
 
   constructor(
     @Inject(Cache) private readonly cache: Cache | null,
-    private readonly faults: UpstreamFaults,
+    faults: UpstreamFaults,
     @Inject(Log) private readonly log: Log,
-  ) {}
+  ) {
+    faults.onCredentials((registry, taken) => void this.#suspend(registry, !taken));
+  }
 
   /**
    * The yes by which the source may have the digest; undefined when its upstream has to be asked. While a registry refuses the
@@ -44,7 +52,7 @@ export class Permission {
     try {
       await this.#tell(name);
       const links = await this.cache.index.links(name, digest);
-      const vias = this.#countingVias(source);
+      const vias = await this.#countingVias(source);
       return links.find(
         ({ via, mediaType }) =>
           vias.includes(via) && (noun === 'manifest') === (mediaType !== undefined),
@@ -63,12 +71,9 @@ export class Permission {
     return { name, changes };
   }
 
-  /** Whether a yes that was asked for at that moment still counts: nothing was taken back since, and it is not suspended. */
-  stands(source: Source, asked: Moment): boolean {
-    return (
-      this.#changes.get(asked.name) === asked.changes &&
-      this.#countingVias(source).includes(viaOf(source))
-    );
+  /** Whether a yes that was asked for at that moment still counts: nothing was taken back since. */
+  stands({ name, changes }: Moment): boolean {
+    return this.#changes.get(name) === changes;
   }
 
   /**
@@ -82,7 +87,7 @@ export class Permission {
     mediaType: string | undefined,
     asked: Moment,
   ): Promise<void> {
-    if (!this.cache || this.#changes.get(asked.name) !== asked.changes) return;
+    if (!this.cache || !this.stands(asked)) return;
     const link = { via: viaOf(source), mediaType };
     await this.cache.index.link(asked.name, digest, link).catch((error: unknown) => {
       this.log.warn({ err: error }, 'the index of the cache cannot be written');
@@ -91,36 +96,69 @@ export class Permission {
 
   /** The upstream refused this source its repository: what it was allowed before counts no more. */
   async refused(source: Source): Promise<void> {
-    await this.#takeBack({ name: nameOf(source), via: viaOf(source) });
+    await this.#takeBack(nameOf(source), { via: viaOf(source) });
   }
 
   /** The digest is gone from the repository, for everybody. */
   async deleted(name: CanonicalName, digest: Digest): Promise<void> {
-    await this.#takeBack({ name, digest });
+    await this.#takeBack(name, { digest });
   }
 
-  #countingVias(source: Source): readonly Via[] {
+  async #countingVias(source: Source): Promise<readonly Via[]> {
+    if (this.#closed) return [];
     const vias = viasFor(source);
-    if (!this.faults.refuses(source.registry.name)) return vias;
+    if (!(await this.#suspensions()).has(source.registry.name)) return vias;
     return vias.filter((via) => via.startsWith('anonymous.'));
   }
 
-  async #takeBack(what: { name: CanonicalName; digest?: Digest; via?: Via }): Promise<void> {
-    if (!this.cache) return;
-    this.#changes.set(what.name, (this.#clock += 1));
-    const key = `${what.name} ${what.digest ?? ''} ${what.via ?? ''}`;
-    this.#untold.set(key, what);
-    await this.#tell(what.name).catch((error: unknown) => {
+  #suspensions(): Promise<Set<string>> {
+    this.#suspended ??= (this.cache?.index.suspended() ?? Promise.resolve([])).then(
+      (names) => new Set(names),
+      (error: unknown) => {
+        this.#suspended = undefined;
+        throw error;
+      },
+    );
+    return this.#suspended;
+  }
+
+  async #suspend(registry: string, refused: boolean): Promise<void> {
+    try {
+      const suspended = await this.#suspensions();
+      if (suspended.has(registry) === refused) return;
+      if (refused) suspended.add(registry);
+      else suspended.delete(registry);
+      await this.cache?.index.suspend(registry, refused);
+    } catch (error) {
       this.log.warn({ err: error }, 'the index of the cache cannot be written');
-    });
+    }
+  }
+
+  async #takeBack(
+    name: CanonicalName,
+    what: { readonly digest?: Digest; readonly via?: Via },
+  ): Promise<void> {
+    if (!this.cache) return;
+    this.#changes.set(name, (this.#clock += 1));
+    const untold = this.#untold.get(name) ?? new Map<string, typeof what>();
+    this.#untold.set(name, untold.set(`${what.digest ?? ''} ${what.via ?? ''}`, what));
+    try {
+      await this.#tell(name);
+    } catch (error) {
+      this.log.warn({ err: error }, 'the index of the cache cannot be written');
+      // A restart would forget what could not be told: what is gone from the store no link can bring back.
+      if (what.digest) await this.cache.store.delete(what.digest).catch(() => false);
+      if (this.#untold.size > MAX_UNTOLD) this.#closed = true;
+    }
   }
 
   async #tell(name: CanonicalName): Promise<void> {
-    if (this.#untold.size === 0) return;
-    for (const [key, what] of this.#untold) {
-      if (what.name !== name) continue;
-      await this.cache?.index.unlink(name, { digest: what.digest, via: what.via });
-      this.#untold.delete(key);
+    const untold = this.#untold.get(name);
+    if (!untold || !this.cache) return;
+    for (const [key, only] of untold) {
+      await this.cache.index.unlink(name, only);
+      untold.delete(key);
     }
+    if (untold.size === 0) this.#untold.delete(name);
   }
 }

@@ -1,7 +1,7 @@
 /** What content asks of registries, and what their answers mean. */
 import { Injectable } from '@nestjs/common';
 import { parseDigest, type Digest } from '../oci/digest';
-import { MANIFEST_MEDIA_TYPES, parseMediaType } from '../oci/media-type';
+import { MANIFEST_MEDIA_TYPES, parseManifestType } from '../oci/media-type';
 import { OciError } from '../oci/oci-error';
 import { isDigest, type Reference } from '../oci/reference';
 import {
@@ -56,7 +56,7 @@ export class Questions {
     const response = await this.#manifest('HEAD', source, reference, accept, signal);
     await discard(response);
     const digest = namedDigest(response, reference);
-    const mediaType = parseMediaType(response.headers['content-type']);
+    const mediaType = parseManifestType(response.headers['content-type']);
     const size = lengthOf(response);
     if (!digest || !mediaType || size === undefined) return undefined;
     return { mediaType, digest, size };
@@ -89,7 +89,7 @@ export class Questions {
     const { status } = response;
     const passed = redirects === 'pass' && status >= 300 && status < 400;
     if (status === 200 || (status === 206 && !whole) || passed) return response;
-    throw await refusalOf(response, 'BLOB_UNKNOWN');
+    throw await noOf(response, 'BLOB_UNKNOWN');
   }
 
   /**
@@ -103,7 +103,7 @@ export class Questions {
       path: `/v2/${source.repository}/blobs/${digest}`,
       signal,
     });
-    if (response.status !== 200) throw await refusalOf(response, 'BLOB_UNKNOWN');
+    if (response.status !== 200) throw await noOf(response, 'BLOB_UNKNOWN');
     await discard(response);
     return lengthOf(response);
   }
@@ -136,8 +136,21 @@ export class Questions {
       signal,
     });
     if (response.status === 200) return response;
-    throw await refusalOf(response, 'MANIFEST_UNKNOWN');
+    throw await noOf(response, 'MANIFEST_UNKNOWN');
   }
+}
+
+/**
+ * The registry's no. That something is not there is said in the gate's own words: the registry's differ between GET and HEAD, and
+ * which of the two was asked would tell a stranger whether others have pulled it.
+ */
+async function noOf(
+  response: UpstreamResponse,
+  unknown: 'BLOB_UNKNOWN' | 'MANIFEST_UNKNOWN',
+): Promise<OciError> {
+  if (response.status !== 404) return refusalOf(response, unknown);
+  await discard(response);
+  return new OciError(unknown);
 }
 
 /** The digest that was asked for, else the one that the registry names. */
@@ -150,10 +163,10 @@ export function namedDigest(
 
 /** @throws OciError BAD_UPSTREAM where the registry sent none. */
 export function mediaTypeOf({ headers }: UpstreamResponse): string {
-  const type = parseMediaType(headers['content-type']);
+  const type = parseManifestType(headers['content-type']);
   if (type) return type;
   throw new OciError('BAD_UPSTREAM', {
-    message: 'the upstream registry sent a manifest without a media type',
+    message: 'the upstream registry sent a manifest without a media type that a manifest may have',
   });
 }
 

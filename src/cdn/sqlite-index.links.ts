@@ -41,6 +41,19 @@ export class LinkRows {
     );
   }
 
+  suspended(): readonly string[] {
+    return this.statements
+      .all('SELECT registry FROM suspended')
+      .map((row) => String(row['registry']));
+  }
+
+  suspend(registry: string, refused: boolean): void {
+    const sql = refused
+      ? 'INSERT OR IGNORE INTO suspended VALUES (?)'
+      : 'DELETE FROM suspended WHERE registry = ?';
+    this.statements.run(sql, registry);
+  }
+
   remove(name: CanonicalName, digest: Digest, via: Via | undefined): void {
     this.statements.run(
       'DELETE FROM link WHERE name = ?1 AND digest = ?2 AND (?3 IS NULL OR via = ?3)',

@@ -2,7 +2,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 
 /** Of the tables, in their order. */
-const NAMES = 'content,forgotten,link,state,tag';
+const NAMES = 'content,forgotten,link,state,suspended,tag';
 
 /** Raised with every change of the tables. A file of another version is moved aside: an index fills again by itself. */
 const VERSION = 1;
@@ -66,6 +66,8 @@ const TABLES = `
     PRIMARY KEY (name, tag)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX forgotten_by_time ON forgotten (forgotten_at);
+
+  CREATE TABLE suspended (registry TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 
   CREATE TABLE state (
     id INTEGER PRIMARY KEY CHECK (id = 1),

@@ -82,6 +82,11 @@ export class TagRows {
     return version;
   }
 
+  /** Removes the record of these credentials alone. */
+  drop(name: CanonicalName, tag: Tag, via: Via): void {
+    this.statements.run('DELETE FROM tag WHERE name = ? AND tag = ? AND via = ?', name, tag, via);
+  }
+
   /** Removes some of the records that `forget` of a whole name made void. @returns whether none is left. */
   removeVoid(name: string, version: number): boolean {
     const removed = this.statements.run(

@@ -141,6 +141,18 @@ export class SqliteIndex implements ContentIndex {
     if (tag === undefined) await this.#sweep.removeVoid(name, version);
   }
 
+  dropTag(name: CanonicalName, tag: Tag, via: Via): Promise<void> {
+    return this.#database.write(({ tags }) => tags.drop(name, tag, via));
+  }
+
+  suspended(): Promise<readonly string[]> {
+    return this.#database.read(({ links }) => links.suspended());
+  }
+
+  suspend(registry: string, refused: boolean): Promise<void> {
+    return this.#database.write(({ links }) => links.suspend(registry, refused));
+  }
+
   touch(digest: Digest): void {
     this.#touches.note(digest);
   }

@@ -80,7 +80,7 @@ export class Tags {
   /** The upstream said to this source that the tag is no more. */
   async drop(source: Source, tag: Tag): Promise<void> {
     await this.cache?.index
-      .forgetTag(nameOf(source), tag, viaOf(source))
+      .dropTag(nameOf(source), tag, viaOf(source))
       .catch((error: unknown) =>
         this.log.warn({ err: error }, 'the index of the cache cannot be written'),
       );

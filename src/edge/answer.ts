@@ -47,7 +47,13 @@ export function refusedWith(response: ServerResponse): OciErrorCode | undefined 
 }
 
 /** Headers that say how a request was dealt with, whatever its answer is. */
-const KEPT = new Set(['x-request-id', 'docker-distribution-api-version', 'cache-status']);
+const KEPT = new Set([
+  'x-request-id',
+  'docker-distribution-api-version',
+  'cache-status',
+  'x-content-type-options',
+  'content-security-policy',
+]);
 
 const continued = new WeakSet<IncomingMessage>();
 

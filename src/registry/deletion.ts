@@ -31,16 +31,19 @@ export class Deletion {
     { path, reference, notFound }: Deleted,
   ): Promise<void> {
     const { registry, repository, canonical } = asked.name;
-    const answer = await this.upstream.request({
-      registry,
-      as: identity.upstreamAs(canonical),
-      method: 'DELETE',
-      path: `/v2/${repository}${path}`,
-      access: [{ type: 'repository', name: repository, actions: ['delete'] }],
-    });
+    const source = sourceOf(asked.name, identity);
+    const answer = await this.upstream
+      .request({
+        registry,
+        as: source.as,
+        method: 'DELETE',
+        path: `/v2/${repository}${path}`,
+        access: [{ type: 'repository', name: repository, actions: ['delete'] }],
+      })
+      // Whatever it says, and where its answer is lost: it may be gone. A right that is taken back wrongly costs a HEAD.
+      .finally(() => this.content.deleted(source, reference));
     if (answer.status !== 202 && answer.status !== 200) throw await refusalOf(answer, notFound);
     await discard(answer);
-    await this.content.deleted(sourceOf(asked.name, identity), reference);
     this.audit.write({
       event: 'delete',
       target: `${canonical}${suffixOf(reference)}`,

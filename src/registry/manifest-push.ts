@@ -6,7 +6,7 @@ import { readSmallBody } from '../edge/body';
 import { whoAsks } from '../edge/request-context';
 import { Audit } from '../journal/audit';
 import { digestOf, matches, parseDigest, type Digest } from '../oci/digest';
-import { parseMediaType } from '../oci/media-type';
+import { parseManifestType } from '../oci/media-type';
 import { OciError } from '../oci/oci-error';
 import { isDigest, suffixOf } from '../oci/reference';
 import { discard, UpstreamClient, type UpstreamResponse } from '../upstream/upstream.client';
@@ -45,24 +45,25 @@ export class ManifestPush {
     if (isDigest(reference) && !matches(reference, digested)) {
       throw new OciError('DIGEST_INVALID', { message: `the manifest is not ${reference}` });
     }
+    const source = sourceOf(name, identity);
     const answer = await onceMore(() =>
       this.upstream.request({
         registry: name.registry,
-        as: identity.upstreamAs(name.canonical),
+        as: source.as,
         method: 'PUT',
         path: `/v2/${name.repository}/manifests/${reference}`,
         headers: { 'Content-Type': mediaType },
         body,
         access: [{ type: 'repository', name: name.repository, actions: ['pull', 'push'] }],
       }),
-    );
+    )
+      // It may have been taken though its answer was lost.
+      .finally(() => this.content.pushed(source, reference));
     if (answer.status !== 201 && answer.status !== 200) {
       throw await refusalOf(answer, 'NAME_UNKNOWN');
     }
     await discard(answer);
-    const source = sourceOf(name, identity);
     const taken = pushed(answer, digested);
-    await this.content.pushed(source, reference);
     if (!isDigest(reference)) await this.content.pushed(source, taken.digest);
     const target = `${name.canonical}${suffixOf(reference)}`;
     this.audit.write({ ...whoAsks(context), event: 'push', target });
@@ -71,7 +72,7 @@ export class ManifestPush {
 }
 
 function mediaTypeOf(request: IncomingMessage): string {
-  const type = parseMediaType(request.headers['content-type']);
+  const type = parseManifestType(request.headers['content-type']);
   if (type) return type;
   throw new OciError('MANIFEST_INVALID', {
     message: 'Content-Type must be the media type of the manifest',

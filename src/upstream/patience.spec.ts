@@ -351,7 +351,7 @@ describe("a registry that refuses the gate's own credentials", () => {
         seen,
       ),
     );
-    expect(await ask({ of: 'team/secret' })).toBe('BAD_UPSTREAM');
+    expect(await ask({ of: 'team/secret' })).toBe('DENIED');
 
     expect(await ask({ of: 'team/app' })).toBe(200);
   });

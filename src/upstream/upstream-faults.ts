@@ -25,6 +25,13 @@ export class UpstreamFaults {
   /** One entry at most for each part of a registry: each is mended, and heard of, by itself. */
   readonly #faults = new Map<string, UpstreamFault>();
 
+  readonly #listeners: ((registry: string, taken: boolean) => void)[] = [];
+
+  /** Calls back whenever a registry takes or refuses the gate's own credentials. */
+  onCredentials(listener: (registry: string, taken: boolean) => void): void {
+    this.#listeners.push(listener);
+  }
+
   /** A host gave an HTTP answer, whatever it says. */
   noteAnswer(registry: string, peer: Peer): void {
     this.#faults.delete(keyOf(registry, peer));
@@ -43,12 +50,14 @@ export class UpstreamFaults {
   /** The gate's own credentials were taken. */
   noteAccepted(registry: string): void {
     this.#faults.delete(keyOf(registry, 'credentials'));
+    for (const listener of this.#listeners) listener(registry, true);
   }
 
   /** The gate's own credentials were refused. */
   noteRefused(registry: string): void {
     const message = `the gate's own credentials for ${registry} are refused there`;
     this.#note(keyOf(registry, 'credentials'), registry, 'refused', message);
+    for (const listener of this.#listeners) listener(registry, false);
   }
 
   /** True while the registry is known to refuse the gate's own credentials. */

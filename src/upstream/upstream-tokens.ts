@@ -211,6 +211,13 @@ export class UpstreamTokens {
         ...(authorization === undefined ? {} : { authorization }),
       },
     });
+    if (authorization !== undefined && access.length > 0 && isRefusal(response.status)) {
+      await discard(response);
+      // Is it the credentials that are refused, or only what was asked for? Asked for nothing, the endpoint tells: else
+      // one repository that the robot may not see would cast doubt on all that it did see.
+      await this.#fetch(registry, as, asks, []);
+      throw notAllowed(registry, as, access);
+    }
     const { token, life } = await this.#issued(
       registry,
       authorization !== undefined,
@@ -248,7 +255,7 @@ export class UpstreamTokens {
       });
     }
     await discard(response);
-    if (response.status !== 401 && response.status !== 403) {
+    if (!isRefusal(response.status)) {
       throw new OciError('BAD_UPSTREAM', {
         message: `the token endpoint of ${registry.name} answered ${response.status}`,
       });
@@ -267,6 +274,10 @@ export class UpstreamTokens {
       `the gate's own credentials for ${registry.name} were refused there; set the right ones and start again`,
     );
   }
+}
+
+function isRefusal(status: number): boolean {
+  return status === 401 || status === 403;
 }
 
 function newRelation(): Relation {
