@@ -44,8 +44,13 @@ export async function openGate(settings: Settings, log: Log): Promise<Gate> {
   const lock = await lockDataDir(settings, log);
   const closers: (() => unknown)[] = [() => lock.release()];
   const close = async () => {
-    for (const closer of closers.toReversed()) await closer();
-    closers.length = 0;
+    // One that fails must not leave the others open.
+    const failures: unknown[] = [];
+    for (const closer of closers.splice(0).toReversed())
+      await Promise.resolve()
+        .then(closer)
+        .catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
   };
   try {
     const registries = new Registries(registryTableOf(settings));

@@ -82,10 +82,15 @@ export class Checkpoints {
     clearTimeout(this.#timer);
     const size = statSync(this.#walFile, { throwIfNoEntry: false })?.size ?? 0;
     if (!this.#worker && size <= SMALL) return;
-    const worker = this.#start();
-    worker.ref();
-    order(worker, { last: true });
-    await ended(worker);
+    try {
+      const worker = this.#start();
+      worker.ref();
+      order(worker, { last: true });
+      await ended(worker);
+    } catch (error) {
+      this.#done(messageOf(error));
+      clearTimeout(this.#timer);
+    }
   }
 
   /** Ends the thread without a checkpoint: the file is not to be used any more. */
@@ -105,7 +110,12 @@ export class Checkpoints {
     if (this.#running) return this.noteWrite();
     this.#running = true;
     this.#writes = 0;
-    order(this.#start(), { last: false });
+    try {
+      order(this.#start(), { last: false });
+    } catch (error) {
+      // No thread is to be had, as where processes are limited. The log grows, and is written back by a later one.
+      this.#done(messageOf(error));
+    }
   }
 
   #start(): Worker {
@@ -146,6 +156,10 @@ export class Checkpoints {
 function order(worker: Worker, checkpoint: { readonly last: boolean }): void {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has none
   worker.postMessage(checkpoint);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function ended(worker: Worker): Promise<void> {

@@ -89,7 +89,10 @@ export class DiskStore implements ContentStore, Spools {
   }
 
   async free(): Promise<{ readonly free: number; readonly total: number }> {
-    const { bavail, blocks, bsize } = await statfs(this.folder);
+    const { bavail, blocks, bsize } = await orOnceMore(
+      () => statfs(this.folder),
+      () => makeFolder(this.folder),
+    );
     return { free: bavail * bsize, total: blocks * bsize };
   }
 

@@ -51,6 +51,7 @@ function capacityOf(over: Partial<Room> = {}) {
   const capacity: Room = {
     storing: true,
     makeRoom: () => Promise.resolve(true),
+    giveBack: () => undefined,
     noteFull: (error) => faults.push(error),
     ...over,
   };
@@ -101,7 +102,7 @@ describe('Downloads that cannot be stored', () => {
       expect(await download.finished).toEqual({ stored: false });
       expect(downloads.running(digest)).toBeUndefined();
       expect(await heldSize(digest)).toBeUndefined();
-      expect(faults).toHaveLength(code === 'EIO' ? 0 : 1);
+      XX;
       await eventually('no connection waits', () => server.open <= 6);
     },
   );

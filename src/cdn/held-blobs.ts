@@ -9,6 +9,7 @@ import { Cache } from './cache';
 import type { StoredContent } from './content-store';
 import { heldBody } from './held-body';
 import { SmallContent } from './small-content';
+import { withheldBody } from './withheld-body';
 
 /** Configurations of images and their like: served from memory. */
 const SMALL = 64 * 1024;
@@ -33,27 +34,36 @@ export class HeldBlobs {
    * What was not verified since the gate started is hashed on its way out, and its last byte withheld until it holds.
    */
   async open(digest: Digest, size: number, range: ByteRange): Promise<Body | undefined> {
+    if (!this.cache) return undefined;
     if (size <= SMALL) {
       const bytes = await this.small.read(digest, SMALL);
-      return bytes && bufferBody(bytes.subarray(range.from, range.to));
+      return bytes?.length === size ? bufferBody(bytes.subarray(range.from, range.to)) : undefined;
     }
-    const { cache } = this;
-    if (!cache) return undefined;
+    const stored = await this.#opened(this.cache, digest, size, range);
+    if (!stored) return undefined;
+    this.cache.index.touch(digest);
+    return this.#bodyOf(this.cache, digest, stored, range);
+  }
+
+  /** What is not there, or is not of the size that it was, is forgotten. */
+  async #opened(
+    { store, verification }: Cache,
+    digest: Digest,
+    size: number,
+    { from, to }: ByteRange,
+  ): Promise<StoredContent | undefined> {
     let stored: StoredContent | undefined;
     try {
-      stored = await cache.store.open(digest, range.from, range.to);
+      stored = await store.open(digest, from, to);
     } catch (error) {
       // A store that cannot be read now says nothing of what it holds.
       this.log.warn({ err: error, digest }, 'held content cannot be read');
       return undefined;
     }
-    if (!stored || stored.size !== size) {
-      await stored?.close();
-      await cache.verification.noteDamaged(digest, stored?.stamp);
-      return undefined;
-    }
-    cache.index.touch(digest);
-    return this.#bodyOf(cache, digest, stored, range);
+    if (stored?.size === size) return stored;
+    await stored?.close();
+    await verification.noteDamaged(digest, stored?.stamp);
+    return undefined;
   }
 
   async #bodyOf(
@@ -64,21 +74,53 @@ export class HeldBlobs {
   ): Promise<Body | undefined> {
     const { verification, buffers } = cache;
     const { stamp, size } = stored;
-    if (verification.isKnownSound(digest, stamp)) return heldBody(stored, to - from, buffers);
+    const body = (part: StoredContent, length: number) =>
+      heldBody(this.#watched(cache, digest, part), length, buffers);
+    if (verification.isKnownSound(digest, stamp)) return body(stored, to - from);
     if (to - from === size) {
       const onVerdict = (sound: boolean) => {
         if (sound) verification.noteSound(digest, stamp);
         else void verification.noteDamaged(digest, stamp);
       };
-      return heldBody(stored, size, buffers, { digest, onVerdict });
+      const watched = this.#watched(cache, digest, stored);
+      return heldBody(watched, size, buffers, { digest, onVerdict });
     }
-    const verified = verification.verify(digest).catch((error: unknown) => {
-      this.log.warn({ err: error }, 'held content cannot be read');
-      return 'gone' as const;
-    });
-    if (size > VERIFIED_FIRST || (await verified) === 'sound')
-      return heldBody(stored, to - from, buffers);
+    const sound = verification.verify(digest).then(
+      (verdict) => verdict === 'sound',
+      (error: unknown) => {
+        this.log.warn({ err: error, digest }, 'held content cannot be read');
+        return false;
+      },
+    );
+    if (size > VERIFIED_FIRST && to < size) return body(stored, to - from);
+    if (size > VERIFIED_FIRST) {
+      const last = await this.#opened(cache, digest, size, { from: size - 1, to: size });
+      const first = to - from > 1 ? body(stored, to - from - 1) : undefined;
+      if (!first) await stored.close();
+      if (last) return withheldBody(first, body(last, 1), sound);
+      first?.close();
+      return undefined;
+    }
+    if (await sound) return body(stored, to - from);
     await stored.close();
     return undefined;
+  }
+
+  /** A medium that cannot give the bytes back any more holds nothing: it is fetched anew. */
+  #watched({ verification }: Cache, digest: Digest, stored: StoredContent): StoredContent {
+    return {
+      size: stored.size,
+      stamp: stored.stamp,
+      close: () => stored.close(),
+      read: async (into) => {
+        try {
+          return await stored.read(into);
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code === 'EIO')
+            await verification.noteDamaged(digest, stored.stamp);
+          throw error;
+        }
+      },
+    };
   }
 }

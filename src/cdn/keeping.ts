@@ -11,7 +11,9 @@ export interface Room {
   readonly storing: boolean;
   /** Makes room for that many more bytes. False: they would not fit, and are not to be held. */
   makeRoom(bytes: number): Promise<boolean>;
-  /** A write failed for want of room. */
+  /** So many bytes of what was made room for will not be written after all. */
+  giveBack(bytes: number): void;
+  /** A write failed; counts where it was for want of room. */
   noteFull(error: unknown): void;
 }
 
@@ -26,9 +28,9 @@ export interface DownloadTools {
   readonly pauses?: readonly number[];
 }
 
-/** Room for content of unknown length is asked for in steps of so many bytes. */
-const STEP = 16 * 1024 * 1024;
-const FULL: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT']);
+/** Room for content of unknown length is asked for in steps: the first of so many bytes, each as large as what there is. */
+const FIRST_STEP = 256 * 1024;
+const LAST_STEP = 16 * 1024 * 1024;
 
 /** There is room for other content, or none at all: no fault, and said elsewhere. */
 class NoRoom extends Error {}
@@ -47,15 +49,13 @@ export class Keeping implements SpoolRoom {
   async create(): Promise<Spool> {
     const { capacity, spools } = this.tools;
     if (!capacity.storing) throw new NoRoom();
-    this.#reserved = this.total() ?? 0;
-    if (!(await capacity.makeRoom(this.#reserved))) throw new NoRoom();
+    await this.#take(this.total() ?? 0);
     return spools.create();
   }
 
   async reserve(size: number): Promise<void> {
     while (size > this.#reserved) {
-      if (!(await this.tools.capacity.makeRoom(STEP))) throw new NoRoom();
-      this.#reserved += STEP;
+      await this.#take(Math.min(LAST_STEP, Math.max(FIRST_STEP, this.#reserved)));
     }
   }
 
@@ -67,7 +67,12 @@ export class Keeping implements SpoolRoom {
   async keep(bytes: SpooledBytes, settle: (size: number) => Promise<void>): Promise<boolean> {
     try {
       await this.tools.store.put(this.digest, await bytes.whole());
-      await settle(bytes.received);
+      await settle(bytes.received).catch(async (error: unknown) => {
+        // Nobody could find it, and nobody would count it.
+        await this.tools.store.delete(this.digest).catch(() => false);
+        throw error;
+      });
+      this.#giveBack(this.#reserved - bytes.received);
       return true;
     } catch (error) {
       this.noteNotKept(error);
@@ -77,13 +82,24 @@ export class Keeping implements SpoolRoom {
   }
 
   async discard(bytes: SpooledBytes): Promise<void> {
+    this.#giveBack(this.#reserved);
     // What cannot be removed now is swept at the next start.
     await bytes.discard().catch(() => undefined);
   }
 
+  #giveBack(bytes: number): void {
+    this.#reserved -= bytes;
+    if (bytes > 0) this.tools.capacity.giveBack(bytes);
+  }
+
+  async #take(bytes: number): Promise<void> {
+    if (!(await this.tools.capacity.makeRoom(bytes))) throw new NoRoom();
+    this.#reserved += bytes;
+  }
+
   noteNotKept(error: unknown): void {
     if (error instanceof NoRoom) return;
-    if (FULL.has((error as NodeJS.ErrnoException).code)) this.tools.capacity.noteFull(error);
+    this.tools.capacity.noteFull(error);
     this.tools.log.warn({ digest: this.digest, err: error }, 'what was fetched cannot be held');
   }
 }

@@ -248,7 +248,10 @@ export class ManifestFetches {
       await this.permission.grant(source, described.digest, mediaType, moment);
       if (!isDigest(reference)) await this.tags.remember(source, reference, described, version);
     };
-    return { ...described, bytes, stored, held: remember() };
+    const held = remember();
+    // Who waits for it is told; that nobody does is no fault.
+    held.catch(() => undefined);
+    return { ...described, bytes, stored, held };
   }
 
   /** Held already, but not yet for this name: one HEAD tells whether it may be had. */

@@ -76,8 +76,8 @@ export class SmallContent {
   async write(digest: Digest, bytes: Buffer): Promise<boolean> {
     const { cache } = this;
     if (!cache || !cache.capacity.storing) return false;
+    if (!(await cache.capacity.makeRoom(bytes.length))) return false;
     try {
-      if (!(await cache.capacity.makeRoom(bytes.length))) return false;
       const spool = await cache.spools.create();
       try {
         await spool.append([bytes]);
@@ -92,6 +92,7 @@ export class SmallContent {
       this.#kept?.set(digest, bytes);
       return true;
     } catch (error) {
+      cache.capacity.giveBack(bytes.length);
       cache.capacity.noteFull(error);
       this.log.warn({ err: error, digest }, 'content could not be held');
       return false;
@@ -128,6 +129,11 @@ export class SmallContent {
         this.#kept?.set(digest, bytes);
         return bytes;
       }
+      await verification.noteDamaged(digest, stored.stamp);
+      return undefined;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EIO') throw error;
+      // A medium that cannot give the bytes back any more holds nothing: it is fetched anew.
       await verification.noteDamaged(digest, stored.stamp);
       return undefined;
     } finally {

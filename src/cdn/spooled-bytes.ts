@@ -74,6 +74,8 @@ export class SpooledBytes {
     await this.#writing;
     if (this.#failure !== undefined) throw this.#failure;
     if (!this.#spool) throw new Error('a spool was never begun');
+    // All of it can be read from the spool now: who reads slowly, or not at all, keeps no memory.
+    this.#pieces.length = 0;
     return this.#spool;
   }
 

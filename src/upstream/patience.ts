@@ -19,6 +19,7 @@ interface Asking {
   readonly as: Principal;
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
   readonly access: readonly Access[];
+  readonly signal?: AbortSignal;
 }
 
 /** Milliseconds between two questions whose like was refused to the gate's own credentials. */
@@ -109,7 +110,8 @@ export class UpstreamPatience {
 
   #learn(asking: Asking, relation: Relation, attempt: Attempt, error: unknown): void {
     const { registry, as } = asking;
-    if (!(error instanceof OciError)) return attempt.left();
+    // Who left, or gave up, says nothing of the registry, whatever error it gave as its reason.
+    if (!(error instanceof OciError) || asking.signal?.aborted) return attempt.left();
     if (faultOf(error) === 'silent') return this.#failed(registry, relation, attempt, error);
     this.#answered(registry, relation, attempt);
     if (error.code === 'TOOMANYREQUESTS') return this.#leaveAlone(asking, relation, error);

@@ -67,7 +67,7 @@ export class Transport {
       this.faults.noteAnswer(registry, peer);
       return response;
     } catch (error) {
-      if (!(error instanceof OciError)) throw error;
+      if (!(error instanceof OciError) || exchange.signal?.aborted) throw error;
       const fault = faultOf(error);
       if (fault) this.faults.noteFailure(registry, peer, fault, error.message);
       else this.faults.noteAnswer(registry, peer);

@@ -51,6 +51,32 @@ export function describeContentIndex(name: string, make: MakeContentIndex): void
     });
     afterEach(() => close());
 
+    describe('registries that refuse the gate’s own credentials', () => {
+      it('are remembered until they take them again', async () => {
+        await index.suspend('ghcr.io', true);
+        await index.suspend('ghcr.io', true);
+        await index.suspend('quay.io', true);
+        const both = await index.suspended();
+        await index.suspend('ghcr.io', false);
+        await index.suspend('docker.io', false);
+
+        expect([...both].sort()).toEqual(['ghcr.io', 'quay.io']);
+        expect(await index.suspended()).toEqual(['quay.io']);
+      });
+    });
+
+    it('drops a tag for the credentials that it is dropped for alone', async () => {
+      for (const via of [ANONYMOUS, CONFIGURED]) {
+        const { version } = await index.tag(APP, LATEST, via);
+        await index.setTag(APP, LATEST, via, recordOf(A), version);
+      }
+
+      await index.dropTag(APP, LATEST, ANONYMOUS);
+
+      expect((await index.tag(APP, LATEST, ANONYMOUS)).record).toBeUndefined();
+      expect((await index.tag(APP, LATEST, CONFIGURED)).record).toEqual(recordOf(A));
+    });
+
     describe('what is held', () => {
       it('is known by its size and its last use', async () => {
         const before = Date.now();

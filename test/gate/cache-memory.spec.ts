@@ -49,7 +49,10 @@ describe('500 stalled readers beside 20 fast ones', () => {
   it('cost little memory and do not disturb them, on held content', async () => {
     const content = new Patterned(size, 'stalled-held');
     const { gate, crowd, upstream } = await scene([content]);
-    const before = await crowd(content, {}).ended();
+    await eventually('it is served from here', async () => {
+      const [end] = await crowd(content, {}).ended();
+      return end?.whole && end.cache === 'tidegate; hit';
+    });
     const idle = gate.memory().now;
     gate.forgetPeak();
 
@@ -57,7 +60,6 @@ describe('500 stalled readers beside 20 fast ones', () => {
     await stalled.paused();
     const fast = await crowd(content, { clients: 20, hashing: 2 }).ended();
 
-    expect(summaryOf(before).whole).toBe(1);
     expect(summaryOf(fast)).toEqual({
       whole: 20,
       statuses: { 200: 20 },

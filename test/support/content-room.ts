@@ -232,7 +232,12 @@ export async function downloadRoom(over: Partial<DownloadTools> = {}) {
   const tools: DownloadTools = {
     spools: store,
     store,
-    capacity: { storing: true, makeRoom: () => Promise.resolve(true), noteFull: () => undefined },
+    capacity: {
+      storing: true,
+      makeRoom: () => Promise.resolve(true),
+      giveBack: () => undefined,
+      noteFull: () => undefined,
+    },
     buffers,
     log: pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) }),
     pauses: [5, 10, 15],
