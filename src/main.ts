@@ -1,5 +1,6 @@
 import './right-node';
 import './thread-pool';
+import './frugal-heap';
 import { relative } from 'node:path';
 import { loadEnvironment, readSettings } from './config/read-settings';
 import type { Settings } from './config/settings';

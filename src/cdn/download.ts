@@ -54,7 +54,10 @@ export class Download {
     this.digest = order.digest;
     this.#hash = hasherFor(order.digest);
     this.#keeping = new Keeping(order.digest, tools, () => this.total);
-    this.#content = new GrowingContent(order.digest, new SpooledBytes(this.#keeping));
+    this.#content = new GrowingContent(
+      order.digest,
+      new SpooledBytes(this.#keeping, () => this.readers),
+    );
     this.opened = this.#opening.promise;
     this.finished = this.#run();
     // Whoever wants to know asks; that nobody does is no fault.

@@ -5,6 +5,11 @@ import type { Outlet } from './outlet';
 import type { SpooledBytes } from './spooled-bytes';
 import { UpstreamContent, type Ask } from './upstream-content';
 
+/** Readers who are told of each chunk; bytes after which all others are told, and milliseconds after which they are anyway. */
+const FEW = 4;
+const MUCH = 256 * 1024;
+const MOMENT = 5;
+
 /** How to go on from where a fetch gave up being shared. */
 export interface Rest {
   /** Where it begins: everything before was received. */
@@ -29,6 +34,8 @@ export class GrowingContent {
   #rest: Rest | undefined;
   #spare: UpstreamContent | undefined;
   readonly #waiting = new Set<() => void>();
+  #unheard = 0;
+  #waking: NodeJS.Timeout | undefined;
 
   constructor(
     readonly digest: Digest,
@@ -60,9 +67,16 @@ export class GrowingContent {
     return Math.max(0, Math.min(received, (this.total ?? received) - 1));
   }
 
+  /**
+   * Takes the next bytes. A few readers get them at once; many wait a moment for more, since to wake all of them for each small
+   * chunk would cost more than to send it. The first bytes go out as they come.
+   */
   add(chunk: Buffer): void {
+    const first = this.bytes.received === 0;
     this.bytes.push(chunk);
-    this.#wake();
+    this.#unheard += chunk.length;
+    if (first || this.#waiting.size <= FEW || this.#unheard >= MUCH) this.#wake();
+    else this.#waking ??= setTimeout(() => this.#wake(), MOMENT);
   }
 
   complete(): void {
@@ -124,6 +138,9 @@ export class GrowingContent {
   }
 
   #wake(): void {
+    clearTimeout(this.#waking);
+    this.#waking = undefined;
+    this.#unheard = 0;
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const done of waiting) done();

@@ -13,14 +13,19 @@ export interface SpoolRoom {
 const KIB = 1024;
 /** What may wait for the disk before the upstream has to. */
 const MOST_UNWRITTEN = 1024 * KIB;
-/** Many tiny chunks cost more than their bytes. */
-const MOST_PIECES = 512;
 /** What is kept in memory though it is written: readers who keep up need no file. */
 const RECENT = 512 * KIB;
 
+/** In one place, so that a reader who lags takes much at a time; little where many read, as a stalled one keeps its piece. */
+const LARGEST_PIECE = 512 * KIB;
+const SMALLEST_PIECE = 64 * KIB;
+const ALL_PIECES = 48 * 1024 * KIB;
+
+/** Bytes in one place; the newest one has room for more. */
 interface Piece {
   readonly from: number;
-  readonly bytes: Buffer;
+  readonly room: Buffer;
+  length: number;
 }
 
 /**
@@ -37,7 +42,11 @@ export class SpooledBytes {
   #failure: unknown;
   #relieve: (() => void) | undefined;
 
-  constructor(private readonly room: SpoolRoom) {}
+  /** @param readers how many read along. */
+  constructor(
+    private readonly room: SpoolRoom,
+    private readonly readers: () => number = () => 1,
+  ) {}
 
   get received(): number {
     return this.#received;
@@ -53,10 +62,15 @@ export class SpooledBytes {
     this.#writing ??= this.#write();
   }
 
-  /** Takes the next bytes. They can be read from here on. */
+  /** Takes a copy of the next bytes, which can be read from here on. Many small chunks of the upstream's become one piece. */
   push(bytes: Buffer): void {
-    this.#pieces.push({ from: this.#received, bytes });
-    this.#received += bytes.length;
+    for (let taken = 0; taken < bytes.length;) {
+      const piece = this.#roomFor(bytes.length - taken);
+      const copied = bytes.copy(piece.room, piece.length, taken);
+      piece.length += copied;
+      taken += copied;
+      this.#received += copied;
+    }
     if (this.#failure === undefined) this.start();
   }
 
@@ -82,7 +96,9 @@ export class SpooledBytes {
   /** The newest bytes from that position on, which lie within the last piece. */
   newest(position: number): Buffer {
     const last = this.#pieces.at(-1);
-    return last ? last.bytes.subarray(Math.max(0, position - last.from)) : Buffer.alloc(0);
+    return last
+      ? last.room.subarray(Math.max(0, position - last.from), last.length)
+      : Buffer.alloc(0);
   }
 
   /**
@@ -92,7 +108,10 @@ export class SpooledBytes {
   async send(outlet: Outlet, position: number, end: number, buffers: ReadBuffers): Promise<number> {
     const piece = this.#pieces.findLast(({ from }) => from <= position);
     if (piece) {
-      const bytes = piece.bytes.subarray(position - piece.from, end - piece.from);
+      const bytes = piece.room.subarray(
+        position - piece.from,
+        Math.min(piece.length, end - piece.from),
+      );
       await outlet.write(bytes);
       return bytes.length;
     }
@@ -125,17 +144,17 @@ export class SpooledBytes {
   }
 
   #isFarBehind(): boolean {
-    return this.#received - this.#written > MOST_UNWRITTEN || this.#pieces.length > MOST_PIECES;
+    return this.#received - this.#written > MOST_UNWRITTEN;
   }
 
   async #write(): Promise<void> {
     try {
       this.#spool ??= await this.room.create();
       while (this.#written < this.#received) {
-        const batch = this.#pieces.filter(({ from }) => from >= this.#written);
         const size = this.#received;
+        const batch = this.#unwritten();
         await this.room.reserve(size);
-        await this.#spool.append(batch.map(({ bytes }) => bytes));
+        await this.#spool.append(batch);
         this.#written = size;
         this.#forgetOld();
         this.#relieve?.();
@@ -148,13 +167,35 @@ export class SpooledBytes {
     }
   }
 
+  /** The newest piece, where it has room; else a new one. */
+  #roomFor(bytes: number): Piece {
+    const last = this.#pieces.at(-1);
+    if (last && last.length < last.room.length) return last;
+    const share = Math.min(LARGEST_PIECE, ALL_PIECES / Math.max(1, this.readers()));
+    // The first of small content is as small.
+    const size = this.#received === 0 ? Math.min(bytes, share) : Math.max(SMALLEST_PIECE, share);
+    const piece = {
+      from: this.#received,
+      room: Buffer.allocUnsafeSlow(Math.ceil(size)),
+      length: 0,
+    };
+    this.#pieces.push(piece);
+    return piece;
+  }
+
+  #unwritten(): Buffer[] {
+    return this.#pieces
+      .filter(({ from, length }) => from + length > this.#written)
+      .map(({ from, room, length }) => room.subarray(Math.max(0, this.#written - from), length));
+  }
+
   /** Of what is written, only the newest stays in memory. */
   #forgetOld(): void {
-    const enough = (piece: Piece | undefined) =>
-      piece === undefined ||
-      piece.from + piece.bytes.length > this.#written ||
-      (this.#received - piece.from <= RECENT && this.#pieces.length <= MOST_PIECES / 2);
+    const old = (piece: Piece | undefined) =>
+      piece !== undefined &&
+      piece.from + piece.length <= this.#written &&
+      this.#received - (piece.from + piece.length) >= RECENT;
     // The last one stays in any case: its last byte may have to be withheld.
-    while (this.#pieces.length > 1 && !enough(this.#pieces[0])) this.#pieces.shift();
+    while (this.#pieces.length > 1 && old(this.#pieces[0])) this.#pieces.shift();
   }
 }
