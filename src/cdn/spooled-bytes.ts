@@ -26,7 +26,12 @@ interface Piece {
   readonly from: number;
   readonly room: Buffer;
   length: number;
+  /** Readers whose client is being sent some of it. */
+  users: number;
 }
+
+/** Rooms that wait to be used again: to get one anew from the system costs more than to fill it. */
+const MOST_SPARE = 4;
 
 /**
  * What was received of one content so far: the newest part in memory, the rest in a spool that is written behind, one write
@@ -35,6 +40,7 @@ interface Piece {
 export class SpooledBytes {
   /** In memory, without gaps; the last one ends where the received bytes do. */
   readonly #pieces: Piece[] = [];
+  readonly #spare: Buffer[] = [];
   #received = 0;
   #written = 0;
   #spool: Spool | undefined;
@@ -90,6 +96,7 @@ export class SpooledBytes {
     if (!this.#spool) throw new Error('a spool was never begun');
     // All of it can be read from the spool now: who reads slowly, or not at all, keeps no memory.
     this.#pieces.length = 0;
+    this.#spare.length = 0;
     return this.#spool;
   }
 
@@ -112,7 +119,10 @@ export class SpooledBytes {
         position - piece.from,
         Math.min(piece.length, end - piece.from),
       );
+      piece.users += 1;
+      // A write that fails may still be under way: then nobody says when it is over, and the room is not used again.
       await outlet.write(bytes);
+      piece.users -= 1;
       return bytes.length;
     }
     const most = Math.min(end, this.#written) - position;
@@ -141,6 +151,7 @@ export class SpooledBytes {
     this.#spool?.release();
     this.#spool = undefined;
     this.#pieces.length = 0;
+    this.#spare.length = 0;
   }
 
   #isFarBehind(): boolean {
@@ -174,11 +185,9 @@ export class SpooledBytes {
     const share = Math.min(LARGEST_PIECE, ALL_PIECES / Math.max(1, this.readers()));
     // The first of small content is as small.
     const size = this.#received === 0 ? Math.min(bytes, share) : Math.max(SMALLEST_PIECE, share);
-    const piece = {
-      from: this.#received,
-      room: Buffer.allocUnsafeSlow(Math.ceil(size)),
-      length: 0,
-    };
+    const spare = this.#spare.pop();
+    const room = spare && spare.length >= size ? spare : Buffer.allocUnsafeSlow(Math.ceil(size));
+    const piece = { from: this.#received, room, length: 0, users: 0 };
     this.#pieces.push(piece);
     return piece;
   }
@@ -196,6 +205,9 @@ export class SpooledBytes {
       piece.from + piece.length <= this.#written &&
       this.#received - (piece.from + piece.length) >= RECENT;
     // The last one stays in any case: its last byte may have to be withheld.
-    while (this.#pieces.length > 1 && old(this.#pieces[0])) this.#pieces.shift();
+    while (this.#pieces.length > 1 && old(this.#pieces[0])) {
+      const gone = this.#pieces.shift();
+      if (gone?.users === 0 && this.#spare.length < MOST_SPARE) this.#spare.push(gone.room);
+    }
   }
 }
