@@ -11,7 +11,7 @@ if (!Number.isSafeInteger(count) || count < 1000) {
   throw new RangeError('a number of digests, 1000 at least');
 }
 
-const { SqliteIndex } = await import('../dist/cdn/sqlite-index.js');
+const { SqliteIndex } = await import('../dist/cdn/index/sqlite-index.js');
 const { createLog } = await import('../dist/journal/log.js');
 
 const LOOKUPS = 20_000;

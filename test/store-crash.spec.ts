@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ContentStore, StoredEntry } from '../src/cdn/content-store';
-import { DiskStore } from '../src/cdn/disk-store';
+import type { ContentStore, StoredEntry } from '../src/cdn/store/content-store';
+import { DiskStore } from '../src/cdn/store/disk-store';
 import { hasherFor, type Digest } from '../src/oci/digest';
 import { freshFolder } from './support/lifecycle';
 import { Service, succeed } from './support/processes';

@@ -15,7 +15,7 @@ import {
 } from '@nestjs/common';
 import { ApiBasicAuth, ApiOperation, ApiParam, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { z } from 'zod';
-import type { Job } from '../cdn/job';
+import type { Job } from '../cdn/jobs/job';
 import { Registries } from '../config/registry-table';
 import { admittedContextOf, whoAsks } from '../edge/request-context';
 import { Audit } from '../journal/audit';

@@ -1,9 +1,9 @@
 /** The jobs that an operator may start on the cache. */
 import { CacheAdministration } from '../cdn/cache-administration';
-import type { Job } from '../cdn/job';
-import { Jobs } from '../cdn/jobs';
-import { formatPlatform, type Platform } from '../cdn/platform';
-import type { Prefetch } from '../cdn/prefetch.service';
+import type { Job } from '../cdn/jobs/job';
+import { Jobs } from '../cdn/jobs/jobs';
+import { formatPlatform, type Platform } from '../cdn/jobs/platform';
+import type { Prefetch } from '../cdn/jobs/prefetch.service';
 import { OciError } from '../oci/oci-error';
 import { suffixOf } from '../oci/reference';
 import type { NamedImage } from './image-reference';

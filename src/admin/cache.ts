@@ -2,9 +2,9 @@
 import { z } from 'zod';
 import { fields } from '../auth/accounts/account-fields';
 import type { CacheOverview } from '../cdn/cache-administration';
-import type { HeldRepository } from '../cdn/content-index';
-import type { Job } from '../cdn/job';
-import { parsePlatform } from '../cdn/platform';
+import type { HeldRepository } from '../cdn/index/content-index';
+import type { Job } from '../cdn/jobs/job';
+import { parsePlatform } from '../cdn/jobs/platform';
 
 const bytes = z.int().meta({ description: 'Bytes' });
 const time = z.iso.datetime();

@@ -5,13 +5,13 @@ import type { CanonicalName } from '../oci/repository-name';
 import { OciError } from '../oci/oci-error';
 import type { UpstreamResponse } from '../upstream/upstream.client';
 import { Cache } from './cache';
-import type { Download } from './download';
+import type { Download } from './fetch/download';
 import { Flights } from './flights';
 import { HeldBlobs } from './held-blobs';
 import { Permission, type Moment } from './permission';
 import { Questions } from './questions';
 import { nameOf, viaOf, type Source } from './source';
-import type { Ask } from './upstream-content';
+import type { Ask } from './fetch/upstream-content';
 
 /** Who may read along with a fetch, because the upstream said yes to them. */
 type Grants = Map<string, { readonly source: Source; readonly moment: Moment }>;

@@ -5,14 +5,14 @@ import type { Digest } from '../oci/digest';
 import { OciError } from '../oci/oci-error';
 import { discard, type UpstreamResponse } from '../upstream/upstream.client';
 import { BlobFetches } from './blob-fetches';
-import type { Body } from './body';
+import type { Body } from './body/body';
 import { Cache } from './cache';
-import { directBody } from './direct-body';
+import { directBody } from './fetch/direct-body';
 import { HeldBlobs } from './held-blobs';
 import type { Reader } from './reader';
 import { Permission } from './permission';
 import { nameOf, type Source } from './source';
-import { UpstreamContent } from './upstream-content';
+import { UpstreamContent } from './fetch/upstream-content';
 
 /** What a client asks of a blob, beside its digest. */
 export interface BlobRequest {

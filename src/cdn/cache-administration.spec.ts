@@ -8,10 +8,10 @@ import type { Tag } from '../oci/reference';
 import type { CanonicalName } from '../oci/repository-name';
 import { CacheAdministration, type AdministeredCache } from './cache-administration';
 import { CacheCounters } from './cache-counters';
-import { DiskStore } from './disk-store';
+import { DiskStore } from './store/disk-store';
 import type { Via } from './source';
-import { SqliteIndex } from './sqlite-index';
-import { Verification } from './verification';
+import { SqliteIndex } from './index/sqlite-index';
+import { Verification } from './store/verification';
 
 const VIA = 'anonymous.0123456789abcdef' as Via;
 const NGINX = 'docker.io/library/nginx' as CanonicalName;

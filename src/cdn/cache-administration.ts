@@ -4,8 +4,8 @@ import type { CacheSettings, Space } from '../config/settings';
 import type { Digest } from '../oci/digest';
 import type { CanonicalName } from '../oci/repository-name';
 import type { CacheCounters, CacheCounts } from './cache-counters';
-import type { ContentIndex, HeldRepository } from './content-index';
-import type { ContentStore } from './content-store';
+import type { ContentIndex, HeldRepository } from './index/content-index';
+import type { ContentStore } from './store/content-store';
 
 /** How far a check of all that is held is. */
 export interface VerifyProgress {

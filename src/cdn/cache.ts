@@ -2,16 +2,16 @@
 import { join } from 'node:path';
 import type { CacheSettings, Settings } from '../config/settings';
 import type { Log } from '../journal/log';
-import { Capacity } from './capacity';
-import type { ContentIndex } from './content-index';
-import type { ContentStore } from './content-store';
-import { DiskStore } from './disk-store';
-import { Downloads } from './downloads';
-import { ReadBuffers } from './read-buffers';
-import { Reconciliation } from './reconciliation';
-import type { Spools } from './spool';
-import { SqliteIndex } from './sqlite-index';
-import { Verification } from './verification';
+import { Capacity } from './room/capacity';
+import type { ContentIndex } from './index/content-index';
+import type { ContentStore } from './store/content-store';
+import { DiskStore } from './store/disk-store';
+import { Downloads } from './fetch/downloads';
+import { ReadBuffers } from './body/read-buffers';
+import { Reconciliation } from './store/reconciliation';
+import type { Spools } from './store/spool';
+import { SqliteIndex } from './index/sqlite-index';
+import { Verification } from './store/verification';
 
 /** The parts that hold content. */
 export interface Cache {

@@ -3,13 +3,13 @@ import { Inject, Injectable } from '@nestjs/common';
 import { Log } from '../journal/log';
 import type { ByteRange } from '../oci/byte-range';
 import type { Digest } from '../oci/digest';
-import type { Body } from './body';
-import { bufferBody } from './buffer-body';
+import type { Body } from './body/body';
+import { bufferBody } from './body/buffer-body';
 import { Cache } from './cache';
-import type { StoredContent } from './content-store';
-import { heldBody } from './held-body';
+import type { StoredContent } from './store/content-store';
+import { heldBody } from './body/held-body';
 import { SmallContent } from './small-content';
-import { withheldBody } from './withheld-body';
+import { withheldBody } from './body/withheld-body';
 
 /** Configurations of images and their like: served from memory. */
 const SMALL = 64 * 1024;

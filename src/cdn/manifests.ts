@@ -4,7 +4,7 @@ import type { Digest } from '../oci/digest';
 import { OciError } from '../oci/oci-error';
 import { isDigest, type Reference, type Tag } from '../oci/reference';
 import type { CacheStatus } from './cache-status';
-import type { TagRecord } from './content-index';
+import type { TagRecord } from './index/content-index';
 import { ManifestFetches } from './manifest-fetches';
 import { isNotThere, isOutage } from './outage';
 import { Permission } from './permission';

@@ -6,7 +6,7 @@ import type { Digest } from '../oci/digest';
 import type { CanonicalName } from '../oci/repository-name';
 import { UpstreamFaults } from '../upstream/upstream-faults';
 import { Cache } from './cache';
-import type { Link } from './content-index';
+import type { Link } from './index/content-index';
 import { nameOf, viaOf, viasFor, type Source, type Via } from './source';
 
 /** As what content is asked for: an upstream's yes to one is none to the other. */

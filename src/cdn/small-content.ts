@@ -4,7 +4,7 @@ import { LRUCache } from 'lru-cache';
 import { Log } from '../journal/log';
 import { matches, type Digest } from '../oci/digest';
 import { Cache } from './cache';
-import type { StoredContent } from './content-store';
+import type { StoredContent } from './store/content-store';
 import type { Hold } from './reader';
 
 /** The distribution-spec wants at least 4 MiB to be taken; distribution itself takes no more. */

@@ -5,7 +5,7 @@ import { Log } from '../journal/log';
 import type { Reference, Tag } from '../oci/reference';
 import type { CanonicalName } from '../oci/repository-name';
 import { Cache } from './cache';
-import type { TagEntry, TagRecord } from './content-index';
+import type { TagEntry, TagRecord } from './index/content-index';
 import { nameOf, viaOf, type Source } from './source';
 
 /** What is known of a tag, and whether the upstream has to be asked. */

@@ -1,6 +1,6 @@
 import { Controller, Delete, Get, Head, Inject, Req, Res, UseInterceptors } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Body } from '../cdn/body';
+import type { Body } from '../cdn/body/body';
 import { ContentService, type BlobAnswer, type Reader } from '../cdn/content.service';
 import type { Source } from '../cdn/source';
 import { Log } from '../journal/log';

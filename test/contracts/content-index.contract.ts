@@ -1,6 +1,6 @@
 /** What every content index keeps, whatever it is made of. */
 import fc from 'fast-check';
-import type { ContentIndex, Link, TagRecord } from '../../src/cdn/content-index';
+import type { ContentIndex, Link, TagRecord } from '../../src/cdn/index/content-index';
 import type { Via } from '../../src/cdn/source';
 import { digestOf, type Digest } from '../../src/oci/digest';
 import type { Tag } from '../../src/oci/reference';

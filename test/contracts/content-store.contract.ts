@@ -1,8 +1,8 @@
 /** What every content store must do, wherever it keeps its bytes. */
 import { createHash, randomBytes } from 'node:crypto';
 import fc from 'fast-check';
-import type { ContentStore, StoredContent } from '../../src/cdn/content-store';
-import type { Spool, Spools } from '../../src/cdn/spool';
+import type { ContentStore, StoredContent } from '../../src/cdn/store/content-store';
+import type { Spool, Spools } from '../../src/cdn/store/spool';
 import { digestOf, parseDigest, type Digest } from '../../src/oci/digest';
 
 /** A store that is empty, and what it takes content from. */

@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { DiskStore } from '../../dist/cdn/disk-store.js';
+import { DiskStore } from '../../dist/cdn/store/disk-store.js';
 
 const SIZE = 1024 * 1024;
 

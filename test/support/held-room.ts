@@ -2,11 +2,11 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pino } from 'pino';
-import type { ContentIndex } from '../../src/cdn/content-index';
-import type { ContentStore } from '../../src/cdn/content-store';
-import { DiskStore } from '../../src/cdn/disk-store';
-import type { Spool } from '../../src/cdn/spool';
-import { SqliteIndex } from '../../src/cdn/sqlite-index';
+import type { ContentIndex } from '../../src/cdn/index/content-index';
+import type { ContentStore } from '../../src/cdn/store/content-store';
+import { DiskStore } from '../../src/cdn/store/disk-store';
+import type { Spool } from '../../src/cdn/store/spool';
+import { SqliteIndex } from '../../src/cdn/index/sqlite-index';
 import type { Log } from '../../src/journal/log';
 import type { Digest } from '../../src/oci/digest';
 import { put, sample, type Sample } from '../contracts/content-store.contract';

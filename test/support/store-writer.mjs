@@ -2,7 +2,7 @@
 // Each line of stdout is a content that begins to be put, or that the store has taken.
 import { createHash, randomBytes } from 'node:crypto';
 import { writeSync } from 'node:fs';
-import { DiskStore } from '../../dist/cdn/disk-store.js';
+import { DiskStore } from '../../dist/cdn/store/disk-store.js';
 
 const WRITERS = 6;
 const LARGEST = 4 * 1024 * 1024;

@@ -1,0 +1,290 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import {
+  asking,
+  contentOf,
+  downloadRoom,
+  faultServer,
+  Gated,
+  serving,
+  Sink,
+} from '../../../test/support/content-room';
+import { answer, corrupt, stallAfter, type Behaviour } from '../../../test/support/fault-server';
+import { atTheEnd, eventually, freshFolder } from '../../../test/support/lifecycle';
+import type { Digest } from '../../oci/digest';
+import type { Body } from '../body/body';
+import { DigestMismatch } from './digest-mismatch';
+import { DiskStore } from '../store/disk-store';
+import type { Room } from './keeping';
+import type { Spool, Spools } from '../store/spool';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Spools that are full after so many bytes. */
+class SmallSpools implements Spools {
+  constructor(
+    private readonly room: number,
+    private readonly code = 'ENOSPC',
+  ) {}
+
+  async create(): Promise<Spool> {
+    const store = await DiskStore.open(freshFolder('small'));
+    atTheEnd(() => store.close());
+    const spool = await store.create();
+    const append = spool.append.bind(spool);
+    spool.append = async (chunks) => {
+      const size = chunks.reduce((sum, { length }) => sum + length, 0);
+      if (spool.size + size <= this.room) return append(chunks);
+      // As a real disk does: some of it goes in.
+      await append([Buffer.concat(chunks).subarray(0, this.room - spool.size)]);
+      throw Object.assign(new Error('no space left'), { code: this.code });
+    };
+    return spool;
+  }
+}
+
+function capacityOf(over: Partial<Room> = {}) {
+  const faults: unknown[] = [];
+  const capacity: Room = {
+    storing: true,
+    makeRoom: () => Promise.resolve(true),
+    giveBack: () => undefined,
+    noteFull: (error) => faults.push(error),
+    ...over,
+  };
+  return { capacity, faults };
+}
+
+async function room(
+  behaviour: Behaviour,
+  { spools, over }: { spools?: Spools; over?: Partial<Room> } = {},
+) {
+  const server = await faultServer(behaviour);
+  const { capacity, faults } = capacityOf(over);
+  const room = await downloadRoom({ capacity, ...(spools ? { spools } : {}) });
+  const ask = asking(server);
+  const start = (digest: Digest) => room.downloads.start(digest, ask, room.settle);
+  return { ...room, server, start, faults };
+}
+
+async function received(body: Body): Promise<Buffer> {
+  const sink = new Sink();
+  await body.sendTo(sink);
+  return sink.bytes;
+}
+
+describe('Downloads that cannot be stored', () => {
+  it.each(['ENOSPC', 'EDQUOT', 'EIO'])(
+    'give every reader all of it when the disk fails with %s in the middle (F19)',
+    async (code) => {
+      const { bytes, digest } = contentOf(6 * MIB);
+      const { start, heldSize, faults, downloads, server } = await room(serving(bytes), {
+        spools: new SmallSpools(2 * MIB + 100, code),
+      });
+      const download = start(digest);
+      const parts: [number, number | undefined][] = [
+        [0, undefined],
+        [0, undefined],
+        [MIB, undefined],
+        [5 * MIB, undefined],
+        [100, 5 * MIB],
+        [6 * MIB - 1, undefined],
+        [10, 20],
+      ];
+
+      const got = await Promise.all(parts.map(([from, to]) => received(download.body(from, to))));
+
+      for (const [index, [from, to]] of parts.entries())
+        expect(got[index]?.equals(bytes.subarray(from, to))).toBe(true);
+      expect(await download.finished).toEqual({ stored: false });
+      expect(downloads.running(digest)).toBeUndefined();
+      expect(await heldSize(digest)).toBeUndefined();
+      expect(faults).toHaveLength(1);
+      await eventually('no connection waits', () => server.open <= 6);
+    },
+  );
+
+  it('still verify, and withhold the last byte', async () => {
+    const { bytes, digest } = contentOf(4 * MIB);
+    const wrong = Buffer.from(bytes);
+    wrong[3 * MIB] = (wrong[3 * MIB] ?? 0) ^ 1;
+    const { start, downloads } = await room(serving(wrong), { spools: new SmallSpools(MIB) });
+    const download = start(digest);
+    const sinks = [new Sink(), new Sink()];
+
+    const outcomes = await Promise.allSettled(sinks.map((sink) => download.body(0).sendTo(sink)));
+
+    for (const outcome of outcomes)
+      expect(outcome).toMatchObject({ reason: expect.any(DigestMismatch) as unknown });
+    expect(sinks.map(({ received }) => received)).toEqual([4 * MIB - 1, 4 * MIB - 1]);
+    expect(downloads.mismatches).toBe(2);
+  });
+
+  it.each([
+    ['nothing is stored at all', { storing: false }],
+    ['it would not fit', { makeRoom: () => Promise.resolve(false) }],
+    ['room cannot be made', { makeRoom: () => Promise.reject(new Error('broken')) }],
+  ])('ask the upstream once for one reader when %s', async (_what, over) => {
+    const { bytes, digest } = contentOf(3 * MIB);
+    const { start, server, downloads, folder } = await room(serving(bytes), { over });
+    const download = start(digest);
+    const leave = download.join();
+    await download.opened;
+    const body = download.body(0);
+    leave();
+
+    expect((await received(body)).equals(bytes)).toBe(true);
+    expect(await download.finished).toEqual({ stored: false });
+    expect(server.requests).toHaveLength(1);
+    expect(downloads.running(digest)).toBeUndefined();
+    expect(readdirSync(join(folder, 'spool'))).toEqual([]);
+  });
+
+  it('give wrong bytes to nobody then either', async () => {
+    const { bytes, digest } = contentOf(MIB);
+    const { start } = await room(corrupt(bytes), { over: { storing: false } });
+    const sink = new Sink();
+
+    await expect(start(digest).body(0).sendTo(sink)).rejects.toBeInstanceOf(DigestMismatch);
+    expect(sink.received).toBe(MIB - 1);
+  });
+
+  it('give content without a length, and stop writing it when there is no more room', async () => {
+    const { bytes, digest } = contentOf(20 * MIB);
+    let asked = 0;
+    const over = {
+      makeRoom: () => {
+        asked += 1;
+        return Promise.resolve(asked < 3);
+      },
+    };
+    const unannounced = answer(200, bytes, { 'content-length': undefined });
+    const { start } = await room(unannounced, { over });
+    const download = start(digest);
+    const bodies = [download.body(0), download.body(MIB), download.body(7, 11)];
+
+    const [all, most, part] = await Promise.all(bodies.map(received));
+
+    expect(all?.equals(bytes)).toBe(true);
+    expect(most?.equals(bytes.subarray(MIB))).toBe(true);
+    expect(part?.equals(bytes.subarray(7, 11))).toBe(true);
+    expect(asked).toBe(3);
+    expect(await download.finished).toEqual({ stored: false });
+  });
+
+  it('are all there when the disk fails for the very last bytes', async () => {
+    const { bytes, digest } = contentOf(MIB);
+    const { start, server } = await room(serving(bytes), { spools: new SmallSpools(MIB - 1) });
+    const download = start(digest);
+
+    const got = await Promise.all([0, 9].map((from) => received(download.body(from))));
+
+    expect(got[0]?.equals(bytes)).toBe(true);
+    expect(got[1]?.equals(bytes.subarray(9))).toBe(true);
+    expect(await download.finished).toEqual({ stored: false });
+    expect(server.requests.length).toBeLessThanOrEqual(2);
+  });
+
+  it('are all there when the disk fails at an end that nobody foresaw', async () => {
+    const { bytes, digest } = contentOf(20_000);
+    const begun = Promise.withResolvers<ServerResponse>();
+    const full = Promise.withResolvers<Spool>();
+    const { start, server } = await room(serving(bytes), {
+      spools: { create: () => full.promise },
+    });
+    server.queue((_request, response) => begun.resolve(response));
+    const download = start(digest);
+    const sending = [0, 0, 7].map((from) => received(download.body(from)));
+    const response = await begun.promise;
+    response.write(bytes.subarray(0, 1000));
+    await eventually('it has begun', () => download.received === 1000);
+    full.reject(Object.assign(new Error('no space left'), { code: 'ENOSPC' }));
+
+    // All of it is there before anybody knows, and each is left with the question whether there is more.
+    response.write(bytes.subarray(1000));
+    expect(await download.finished).toEqual({ stored: false });
+    response.end();
+
+    const got = await Promise.all(sending);
+    expect(got.map((some) => some.equals(bytes))).toEqual([true, true, false]);
+    expect(got[2]?.equals(bytes.subarray(7))).toBe(true);
+    expect(server.requests).toHaveLength(3);
+  });
+
+  it('are not stored when they cannot be settled, and all the same right', async () => {
+    const { bytes, digest } = contentOf(MIB);
+    const { downloads, server, logged } = await room(serving(bytes));
+    const download = downloads.start(digest, asking(server), () =>
+      Promise.reject(new Error('index gone')),
+    );
+
+    expect((await received(download.body(0))).equals(bytes)).toBe(true);
+    expect(await download.finished).toEqual({ stored: false });
+    expect(logged.join('')).toContain('index gone');
+  });
+
+  it('leave no connection behind when the clients leave', async () => {
+    const { bytes, digest } = contentOf(4 * MIB);
+    const { start, server, buffers } = await room(stallAfter(bytes, 2 * MIB), {
+      spools: new SmallSpools(MIB),
+    });
+    const download = start(digest);
+    const sinks = [new Sink(), new Sink(), new Sink(true)];
+    const sending = sinks.map((sink) =>
+      download
+        .body(0)
+        .sendTo(sink)
+        .catch(() => undefined),
+    );
+    await eventually('all that came was sent', () =>
+      sinks.slice(0, 2).every(({ received }) => received >= MIB),
+    );
+
+    for (const sink of sinks) sink.destroy();
+    await Promise.all(sending);
+
+    await eventually('the connections end', () => server.open === 0);
+    expect(buffers.out).toBe(0);
+  });
+
+  it('end the upstream when nobody is there to take it over', async () => {
+    const { bytes, digest } = contentOf(4 * MIB);
+    const gated = new Gated(bytes);
+    const { start, server } = await room(gated.serve, { over: { storing: false } });
+    const download = start(digest);
+    const leave = download.join();
+    await gated.sendTo(MIB);
+    expect(await download.finished).toEqual({ stored: false });
+    expect(server.open).toBe(1);
+
+    leave();
+
+    await eventually('the connection ends', () => server.open === 0);
+  });
+
+  it('go on from a disk that is really full', async () => {
+    const folder = freshFolder('full');
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', folder], { stdio: 'ignore' });
+    } catch {
+      // Only root may mount; the made-up full disk above stands for it then.
+      return;
+    }
+    atTheEnd(() => execFileSync('umount', ['-l', folder]));
+    const store = await DiskStore.open(folder);
+    atTheEnd(() => store.close());
+    const { bytes, digest } = contentOf(8 * MIB);
+    const { start, faults } = await room(serving(bytes), { spools: store });
+    const download = start(digest);
+
+    const got = await Promise.all([0, MIB].map((from) => received(download.body(from))));
+
+    expect(got[0]?.equals(bytes)).toBe(true);
+    expect(got[1]?.equals(bytes.subarray(MIB))).toBe(true);
+    expect(faults).toHaveLength(1);
+    expect(readdirSync(join(folder, 'spool'))).toEqual([]);
+  });
+});
