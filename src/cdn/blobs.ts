@@ -193,7 +193,8 @@ export class Blobs {
         fwd: 'miss',
         fwdStatus: 200,
         collapsed: joined,
-        stored: true,
+        // Whether there will be room is known later; that there can be none is known now.
+        stored: this.cache.capacity.mayHold(total ?? 0),
       });
       return total === undefined
         ? { status: 200, size: undefined, body }

@@ -25,9 +25,10 @@ describe('Cache-Status, and the same in the log', () => {
   /** The header, and the `cache` of the request's line, which has to say the same. */
   async function statusOf(by: CachedStand, path: string, method = 'GET'): Promise<string> {
     const noun = path.includes('/blobs/') ? 'blob' : path.includes('/tags/') ? 'tags' : 'manifest';
-    const before = by.requests(noun).length;
     const got = await by.ask(path, { method });
-    const line = await eventually('the line is there', () => by.requests(noun)[before]);
+    const line = await eventually('the line is there', () =>
+      by.requests(noun).find(({ request }) => request === got.headers['x-request-id']),
+    );
     const header = String(got.headers['cache-status']);
     expect([path, `tidegate; ${line.cache}`]).toEqual([path, header]);
     return header;
@@ -113,6 +114,16 @@ describe('Cache-Status, and the same in the log', () => {
 
     expect(got.status).toBe(200);
     expect(got.headers['cache-status']).not.toContain('stored');
+  });
+
+  it('does not say stored of a blob that is larger than all that may be held', async () => {
+    const small = await CachedStand.open({ ...upstream.settings, CACHE_MAX_SIZE: '64KiB' });
+    const path = `/v2/team/app/blobs/${upstream.blob('team/app', randomBytes(100_000))}`;
+
+    const got = await small.ask(path);
+
+    expect([got.status, got.body.length]).toEqual([200, 100_000]);
+    expect(got.headers['cache-status']).toBe('tidegate; fwd=miss; fwd-status=200');
   });
 
   it('says method of a push, and is there on refusals of the upstream too', async () => {

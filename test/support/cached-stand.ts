@@ -11,6 +11,7 @@ import { atTheEnd, eventually, freshFolder } from './lifecycle';
 /** A line of the gate's log. */
 export interface Line {
   readonly msg?: string;
+  readonly request?: string;
   readonly cache?: string;
   readonly status?: number;
   readonly noun?: string;

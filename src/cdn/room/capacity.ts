@@ -69,6 +69,11 @@ export class Capacity {
       : `the cache's disk is full (${this.#fault.full}): free some room or lower CACHE_MAX_SIZE; pulls go on uncached`;
   }
 
+  /** Whether content of that size could be held at all, as far as is known at once. */
+  mayHold(bytes: number): boolean {
+    return this.storing && bytes <= (this.#limits.most ?? Infinity);
+  }
+
   /** Contents evicted since the start. */
   get evicted(): number {
     return this.#eviction.contents;

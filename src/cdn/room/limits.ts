@@ -18,6 +18,7 @@ export interface Disk {
 export class Limits {
   #disk: Promise<Disk> | undefined;
   #askedAt = -Infinity;
+  #most: number | undefined;
 
   constructor(
     private readonly settings: Pick<CacheSettings, 'maxSize' | 'minFree'>,
@@ -44,9 +45,15 @@ export class Limits {
     return disk;
   }
 
+  /** Bytes that may be held in all, as far as that is known by now. */
+  get most(): number | undefined {
+    return this.#most;
+  }
+
   /** Bytes that have to go before so many more fit; none where the number is not above zero. */
   lack(more: number, held: number, disk: Disk): number {
     const limit = amount(this.settings.maxSize, disk.free + held);
+    this.#most = limit;
     return Math.max(held + more - limit, this.lackOnDisk(more, disk));
   }
 
