@@ -1,5 +1,6 @@
 /** Blobs out of the store. */
 import { Inject, Injectable } from '@nestjs/common';
+import { LRUCache } from 'lru-cache';
 import { Log } from '../journal/log';
 import type { ByteRange } from '../oci/byte-range';
 import type { Digest } from '../oci/digest';
@@ -16,8 +17,14 @@ const SMALL = 64 * 1024;
 /** A part of something larger, not yet verified since the start, is served while the whole is verified behind it. */
 const VERIFIED_FIRST = 8 * 1024 * 1024;
 
+/** Contents that were seen to be damaged and may still lie there. */
+const MAX_DAMAGED = 1_000;
+
 @Injectable()
 export class HeldBlobs {
+  /** By digest, the stamp of what is damaged: it takes a moment until it is removed, and nobody is served from it meanwhile. */
+  readonly #damaged = new LRUCache<Digest, string>({ max: MAX_DAMAGED });
+
   constructor(
     @Inject(Cache) private readonly cache: Cache | null,
     private readonly small: SmallContent,
@@ -60,7 +67,7 @@ export class HeldBlobs {
       this.log.warn({ err: error, digest }, 'held content cannot be read');
       return undefined;
     }
-    if (stored?.size === size) return stored;
+    if (stored?.size === size && this.#damaged.get(digest) !== stored.stamp) return stored;
     await stored?.close();
     await verification.noteDamaged(digest, stored?.stamp);
     return undefined;
@@ -80,7 +87,7 @@ export class HeldBlobs {
     if (to - from === size) {
       const onVerdict = (sound: boolean) => {
         if (sound) verification.noteSound(digest, stamp);
-        else void verification.noteDamaged(digest, stamp);
+        else void this.#noteDamaged(cache, digest, stamp);
       };
       const watched = this.#watched(cache, digest, stored);
       return heldBody(watched, size, buffers, { digest, onVerdict });
@@ -106,8 +113,13 @@ export class HeldBlobs {
     return undefined;
   }
 
+  async #noteDamaged({ verification }: Cache, digest: Digest, stamp: string): Promise<void> {
+    this.#damaged.set(digest, stamp);
+    await verification.noteDamaged(digest, stamp);
+  }
+
   /** A medium that cannot give the bytes back any more holds nothing: it is fetched anew. */
-  #watched({ verification }: Cache, digest: Digest, stored: StoredContent): StoredContent {
+  #watched(cache: Cache, digest: Digest, stored: StoredContent): StoredContent {
     return {
       size: stored.size,
       stamp: stored.stamp,
@@ -117,7 +129,7 @@ export class HeldBlobs {
           return await stored.read(into);
         } catch (error) {
           if ((error as NodeJS.ErrnoException).code === 'EIO')
-            await verification.noteDamaged(digest, stored.stamp);
+            await this.#noteDamaged(cache, digest, stored.stamp);
           throw error;
         }
       },
