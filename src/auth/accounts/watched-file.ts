@@ -6,7 +6,10 @@ import { codeOf } from './replace-file';
 export const POLL_INTERVAL = 250;
 /** A text counts once it has stood unchanged for this long: `htpasswd` truncates the file before it writes. */
 const SETTLED = 500;
-/** The same for a text whose last line does not end: half a line, or a Kubernetes secret that never had an end. */
+/**
+ * The same for a text whose last line does not end: half a line, or a Kubernetes secret that never had an end; and for an empty
+ * one, since a busy machine may keep a writer waiting between the two.
+ */
 const SETTLED_UNENDED = 1500;
 /** A file that was changed this recently may be changed again without its times showing it. */
 const RECENT = 2000;
@@ -90,5 +93,5 @@ export class Settling {
 }
 
 function isUnended(reading: Reading): boolean {
-  return reading.kind === 'text' && reading.text !== '' && !reading.text.endsWith('\n');
+  return reading.kind === 'text' && !reading.text.endsWith('\n');
 }
