@@ -29,7 +29,7 @@ export function describeApi(app: INestApplication, version: string, modules: Typ
   const config = new DocumentBuilder()
     .setTitle('Tidegate')
     .setDescription(
-      'Accounts, tokens and health of the gate. What is below /v2 is the OCI distribution specification 1.1.',
+      'Accounts, tokens, held content and health of the gate. What is below /v2 is the OCI distribution specification 1.1.',
     )
     .setVersion(version)
     .addBasicAuth()

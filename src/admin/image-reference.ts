@@ -41,9 +41,7 @@ function nameIn(asked: string, table: RegistryTable): NamedRepository {
     if (!(error instanceof OciError)) throw error;
     if (error.code === 'NAME_UNKNOWN') {
       const known = table.registries.map(({ name }) => name).join(', ');
-      throw fault(
-        `names a registry that this gate does not know; give one of ${known}, or add it to the settings`,
-      );
+      throw fault(`names a registry that this gate does not know; give one of ${known}`);
     }
     throw fault('names no repository; give a name such as nginx or docker.io/library/nginx');
   }

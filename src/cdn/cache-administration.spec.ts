@@ -32,7 +32,7 @@ async function open(settings: Partial<AdministeredCache['settings']> = {}) {
     settings: { maxSize: { bytes: 1000 }, minFree: { share: 0.5 }, ...settings },
     store,
     index,
-    capacity: { storing: true, fault: undefined, evicted: 7 },
+    capacity: { mayHold: () => true, fault: undefined, evicted: 7 },
     downloads: { all: [], mismatches: 3 },
     verification: new Verification(store, index, log),
   };

@@ -33,7 +33,7 @@ export interface AdministeredCache {
   readonly store: Pick<ContentStore, 'delete' | 'list' | 'free'>;
   readonly index: ContentIndex;
   readonly capacity: {
-    readonly storing: boolean;
+    mayHold(bytes: number): boolean;
     readonly fault: string | undefined;
     readonly evicted: number;
   };
@@ -93,7 +93,7 @@ export class CacheAdministration {
     const broken = held ? undefined : 'the index of the cache cannot be read; the log says why';
     const whole = space && held && space.free + held.bytes;
     return {
-      storing: capacity.storing,
+      storing: capacity.mayHold(0),
       fault: capacity.fault ?? broken,
       held,
       limits: {

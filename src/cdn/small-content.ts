@@ -34,7 +34,7 @@ export class SmallContent {
 
   /** Whether what is fetched now can be held. */
   get storing(): boolean {
-    return this.cache?.capacity.storing ?? false;
+    return this.cache?.capacity.mayHold(0) ?? false;
   }
 
   /**

@@ -71,7 +71,7 @@ export class Capacity {
 
   /** Whether content of that size could be held at all, as far as is known at once. */
   mayHold(bytes: number): boolean {
-    return this.storing && bytes <= (this.#limits.most ?? Infinity);
+    return this.#fault === undefined && bytes <= (this.#limits.most ?? Infinity);
   }
 
   /** Contents evicted since the start. */
@@ -88,7 +88,10 @@ export class Capacity {
     const deadline = performance.now() + PATIENCE;
     try {
       if ((await this.#reserve(bytes, 'known')) <= 0) return true;
-      return await this.#inTurn(() => this.#evictFor(bytes, deadline));
+      const made = await this.#inTurn(() => this.#evictFor(bytes, deadline));
+      // Others may have filled the disk: operators are told now, not at the next look.
+      if (!made) this.#run(this.#check);
+      return made;
     } catch (error) {
       this.#complain(error);
       return false;
