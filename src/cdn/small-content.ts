@@ -88,7 +88,11 @@ export class SmallContent {
       } finally {
         spool.release();
       }
-      await cache.index.add(digest, bytes.length);
+      await cache.index.add(digest, bytes.length).catch(async (error: unknown) => {
+        // Nobody could find it, and nobody would count it.
+        await cache.store.delete(digest).catch(() => false);
+        throw error;
+      });
       this.#kept?.set(digest, bytes);
       return true;
     } catch (error) {
