@@ -9,7 +9,7 @@ import type { Body } from './body/body';
 import { Cache } from './cache';
 import { directBody } from './fetch/direct-body';
 import { HeldBlobs } from './held-blobs';
-import type { Reader } from './reader';
+import type { Holder, Reader } from './reader';
 import { Permission } from './permission';
 import { nameOf, type Source } from './source';
 import { UpstreamContent } from './fetch/upstream-content';
@@ -74,19 +74,12 @@ export class Blobs {
 
   /**
    * Sees to it that the blob is held.
-   * @param progress called with what is there, now and then.
    * @throws OciError as a GET would; Error when the signal is aborted.
    */
   async hold(
     source: Source,
     digest: Digest,
-    {
-      signal,
-      progress,
-    }: {
-      readonly signal: AbortSignal;
-      readonly progress?: (received: number, total: number | undefined) => void;
-    },
+    { signal, progress }: Holder,
   ): Promise<{ readonly size: number; readonly stored: boolean; readonly hit: boolean }> {
     if (source.registry.redirects === 'pass') {
       const message = `blobs of ${source.registry.name} are not held: its redirects are passed on to clients`;
@@ -163,6 +156,7 @@ export class Blobs {
     digest: Digest,
     asked: AskedRange | undefined,
     reader: Reader,
+    attempts = 3,
   ): Promise<BlobAnswer | undefined> {
     if (!this.cache) return undefined;
     const running = this.cache.downloads.running(digest);
@@ -179,7 +173,11 @@ export class Blobs {
         if (own || reader.signal.aborted) throw error;
         return undefined;
       });
-      if (!opened) return undefined;
+      // Those who were sent away with it share the next one.
+      if (!opened)
+        return attempts > 1
+          ? await this.#shared(source, digest, asked, reader, attempts - 1)
+          : undefined;
       const { total } = opened;
       const range = total === undefined ? undefined : rangeOf(asked, total);
       if (total === undefined && asked && !isWhole(asked)) return undefined;

@@ -5,7 +5,7 @@ import { Blobs, type BlobAnswer, type BlobRequest } from './blobs';
 import { Foresight } from './foresight';
 import { Manifests, type Manifest, type WholeManifest } from './manifests';
 import { Permission } from './permission';
-import type { Reader } from './reader';
+import type { Holder, Reader } from './reader';
 import { nameOf, type Source } from './source';
 
 export type { BlobAnswer } from './blobs';
@@ -61,19 +61,13 @@ export class ContentService {
     return this.blobs.get(source, digest, request, reader);
   }
 
-  /**
-   * Sees to it that the blob is held: joins its fetch, or starts it.
-   * @param progress told now and then of the bytes that are there, and of all that there will be.
-   */
+  /** Sees to it that the blob is held: joins its fetch, or starts it. */
   hold(
     source: Source,
     digest: Digest,
-    options: {
-      readonly signal: AbortSignal;
-      readonly progress?: (received: number, total: number | undefined) => void;
-    },
+    holder: Holder,
   ): Promise<{ readonly size: number; readonly stored: boolean; readonly hit: boolean }> {
-    return this.blobs.hold(source, digest, options);
+    return this.blobs.hold(source, digest, holder);
   }
 
   /** A manifest was pushed through the gate: whoever asks from now on, asks upstream. */

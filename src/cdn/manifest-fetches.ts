@@ -84,9 +84,13 @@ export class ManifestFetches {
   ): Promise<Fetched> {
     const ask = (by: string, signal: AbortSignal) =>
       this.#askWhole(source, reference, by, reader, signal);
-    return this.#asAccepted(source, reference, accept, reader, fwd, ask, (signal) =>
-      this.#joinWhole(source, reference, reader, signal, ask),
-    );
+    try {
+      return await this.#asAccepted(source, reference, accept, reader, fwd, ask, (signal) =>
+        this.#joinWhole(source, reference, reader, signal, ask),
+      );
+    } catch (error) {
+      throw error instanceof NoRoom ? error.reason : error;
+    }
   }
 
   /**
@@ -162,7 +166,7 @@ export class ManifestFetches {
     signal: AbortSignal,
     ask: (accept: string, signal: AbortSignal) => Promise<Fetched>,
   ): Promise<{ value: Fetched; joined: boolean }> {
-    for (;;) {
+    for (let attempts = 3; ;) {
       try {
         const found = await this.#fetches.join(
           keyOf(source, reference, 'get'),
@@ -177,6 +181,8 @@ export class ManifestFetches {
         if (error.reader === reader) throw error.reason;
         // Whoever began it left, or had no room: one of those who joined begins anew, and the others join that one.
         signal.throwIfAborted();
+        attempts -= 1;
+        if (attempts === 0) return { value: await ask(GATE_ACCEPTS, signal), joined: false };
       }
     }
   }

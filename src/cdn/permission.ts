@@ -33,6 +33,8 @@ export class Permission {
   #closed = false;
   /** Registries that refuse the gate's own credentials, as far as the index tells: read once. */
   #suspended: Promise<Set<string>> | undefined;
+  /** What registries last said of the gate's own credentials, as long as the index could not be told. */
+  readonly #heard = new Map<string, boolean>();
 
   constructor(
     @Inject(Cache) private readonly cache: Cache | null,
@@ -92,6 +94,8 @@ export class Permission {
     await this.cache.index.link(asked.name, digest, link).catch((error: unknown) => {
       this.log.warn({ err: error }, 'the index of the cache cannot be written');
     });
+    // What was taken back while this was being written may have been written before it.
+    if (!this.stands(asked)) await this.#takeBack(asked.name, { digest, via: link.via });
   }
 
   /** The upstream refused this source its repository: what it was allowed before counts no more. */
@@ -107,7 +111,11 @@ export class Permission {
   async #countingVias(source: Source): Promise<readonly Via[]> {
     if (this.#closed) return [];
     const vias = viasFor(source);
-    if (!(await this.#suspensions()).has(source.registry.name)) return vias;
+    const { name } = source.registry;
+    const heard = this.#heard.get(name);
+    if (this.#heard.size > 0) void this.#tellSuspensions().catch(() => undefined);
+    const refused = heard ?? (await this.#suspensions()).has(name);
+    if (!refused) return vias;
     return vias.filter((via) => via.startsWith('anonymous.'));
   }
 
@@ -123,14 +131,21 @@ export class Permission {
   }
 
   async #suspend(registry: string, refused: boolean): Promise<void> {
-    try {
-      const suspended = await this.#suspensions();
-      if (suspended.has(registry) === refused) return;
+    // Heard first, written then: links must not count in between, nor where nothing can be written.
+    this.#heard.set(registry, refused);
+    await this.#tellSuspensions().catch((error: unknown) => {
+      this.log.warn({ err: error }, 'the index of the cache cannot be written');
+    });
+  }
+
+  /** What was heard and is not written yet; tried again with each question until it is. */
+  async #tellSuspensions(): Promise<void> {
+    const suspended = await this.#suspensions();
+    for (const [registry, refused] of this.#heard) {
+      if (suspended.has(registry) !== refused) await this.cache?.index.suspend(registry, refused);
       if (refused) suspended.add(registry);
       else suspended.delete(registry);
-      await this.cache?.index.suspend(registry, refused);
-    } catch (error) {
-      this.log.warn({ err: error }, 'the index of the cache cannot be written');
+      if (this.#heard.get(registry) === refused) this.#heard.delete(registry);
     }
   }
 

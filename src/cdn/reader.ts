@@ -12,3 +12,11 @@ export interface Reader {
   /** Told how the answer comes about, before it is given or refused. The last word counts. */
   readonly note: (status: CacheStatus) => void;
 }
+
+/** For whom content is to be held, though nobody reads it. */
+export interface Holder {
+  /** Aborted when it is not wanted any more. */
+  readonly signal: AbortSignal;
+  /** Told now and then of the bytes that are there, and of all that there will be. */
+  readonly progress?: (received: number, total: number | undefined) => void;
+}

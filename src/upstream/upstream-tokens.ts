@@ -215,7 +215,10 @@ export class UpstreamTokens {
       await discard(response);
       // Is it the credentials that are refused, or only what was asked for? Asked for nothing, the endpoint tells: else
       // one repository that the robot may not see would cast doubt on all that it did see.
-      await this.#fetch(registry, as, asks, []);
+      await this.#fetch(registry, as, asks, []).catch((error: unknown) => {
+        // Only its refusal says something of the credentials: where it says nothing, it is the repository that is refused.
+        if (this.faults.refuses(registry.name)) throw error;
+      });
       throw notAllowed(registry, as, access);
     }
     const { token, life } = await this.#issued(

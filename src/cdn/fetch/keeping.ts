@@ -82,9 +82,10 @@ export class Keeping implements SpoolRoom {
   }
 
   async discard(bytes: SpooledBytes): Promise<void> {
-    this.#giveBack(this.#reserved);
     // What cannot be removed now is swept at the next start.
     await bytes.discard().catch(() => undefined);
+    // Only now: a write that was under way asks for room as it goes on.
+    this.#giveBack(this.#reserved);
   }
 
   #giveBack(bytes: number): void {
