@@ -238,3 +238,23 @@ describe('one fetch for several, and the one who began it', () => {
     expect(upstream.asked('GET', TAG).length).toBeLessThanOrEqual(2);
   });
 });
+
+it('F21: a herd behind a fetch that is refused to a stranger shares the next one', async () => {
+  const upstream = await ScriptedRegistry.start();
+  const stand = await CachedStand.open(upstream.settings);
+  const bytes = randomBytes(2_000_000);
+  upstream.blob('team/good', bytes);
+  const late = new Late(answer(404));
+  upstream.fault = ({ url }) => (url.includes('team/bad') ? late.behaviour : undefined);
+
+  const stranger = stand.ask(blobPath(bytes, 'team/bad'));
+  await eventually('the stranger is asked for', () => late.asked === 1);
+  const herd = Array.from({ length: 100 }, () => stand.pull(blobPath(bytes, 'team/good')));
+  await eventually('the herd is asked for', () => upstream.asked('HEAD', 'team/good').length > 0);
+  late.goOn();
+  const got = await Promise.all(herd);
+  await stranger;
+
+  expect(got.filter(({ whole, body }) => whole && body.equals(bytes))).toHaveLength(100);
+  expect(upstream.asked('GET', 'team/good').length).toBeLessThan(5);
+});

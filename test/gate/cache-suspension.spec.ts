@@ -95,3 +95,32 @@ it('a repository that the token endpoint forbids closes no other: those are held
     expect([got.status, got.headers['cache-status']]).toEqual([200, 'tidegate; hit']);
   expect(questions).toBe(0);
 });
+
+it.each([400, 404])(
+  'F9: a repository whose token is refused is closed, though the endpoint answers %d to no scope at all',
+  async (status) => {
+    const upstream = await ScriptedRegistry.start();
+    upstream.blob('secret/app', BYTES);
+    upstream.manifest('secret/app', '1', MANIFEST);
+    const stand = await CachedStand.open({ ...upstream.settings, ...LOGIN, CACHE_TAG_TTL: '0s' });
+    let withdrawn = false;
+    upstream.opensWith = 'Bearer t';
+    upstream.fault = ({ url, headers }) => {
+      if (url.startsWith('/token')) {
+        if (!url.includes('scope=')) return answer(status, '{}');
+        // It ends before it could be used again.
+        return withdrawn ? answer(403, '{}') : json({ token: 't', expires_in: 1 });
+      }
+      return withdrawn || headers.authorization === undefined
+        ? challenge(`Bearer realm="${upstream.server.url.origin}/token",service="s"`)
+        : undefined;
+    };
+    await stand.ask(TAG);
+    for (const path of [BY_DIGEST, BLOB]) await stand.untilHit(path);
+
+    withdrawn = true;
+    const got = [await stand.ask(TAG), await stand.ask(BLOB), await stand.ask(BY_DIGEST)];
+
+    for (const { status: refused } of got) expect(refused).toBeGreaterThanOrEqual(400);
+  },
+);
