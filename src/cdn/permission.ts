@@ -1,32 +1,24 @@
 /** May this reader have this digest under this name? Only the upstream's own yes opens what is held. */
 import { Inject, Injectable } from '@nestjs/common';
-import { LRUCache } from 'lru-cache';
 import { Log } from '../journal/log';
 import type { Digest } from '../oci/digest';
 import type { CanonicalName } from '../oci/repository-name';
 import { UpstreamFaults } from '../upstream/upstream-faults';
 import { Cache } from './cache';
+import { Changes, type Moment } from './changes';
 import type { Link } from './index/content-index';
 import { nameOf, viaOf, viasFor, type Source, type Via } from './source';
 
 /** As what content is asked for: an upstream's yes to one is none to the other. */
 export type Noun = 'manifest' | 'blob';
 
-/**
- * Taken before the upstream is asked, given back with its yes: a yes that was asked for before the content was deleted or
- * refused is none any more.
- */
-export type Moment = { readonly name: CanonicalName; readonly changes: number };
-
-const MAX_NAMES = 10_000;
 /** Names that are remembered while the index cannot be written. */
 const MAX_UNTOLD = 1_000;
 
 @Injectable()
 export class Permission {
-  /** When rights under a name were last taken back. For what fell out of it nothing is granted. */
-  readonly #changes = new LRUCache<CanonicalName, number>({ max: MAX_NAMES });
-  #clock = 0;
+  /** When rights under a name were last taken back: a yes that was asked for before then is none any more. */
+  readonly #changes = new Changes();
   /** Taken back, but the index could not be told: nothing of these names is served by links until it can. */
   readonly #untold = new Map<CanonicalName, Map<string, { digest?: Digest; via?: Via }>>();
   /** More was taken back than is remembered: nothing is served by links any more. */
@@ -67,15 +59,12 @@ export class Permission {
 
   /** To be taken before the upstream is asked. */
   now(source: Source): Moment {
-    const name = nameOf(source);
-    const changes = this.#changes.get(name) ?? (this.#clock += 1);
-    this.#changes.set(name, changes);
-    return { name, changes };
+    return this.#changes.now(nameOf(source));
   }
 
   /** Whether a yes that was asked for at that moment still counts: nothing was taken back since. */
-  stands({ name, changes }: Moment): boolean {
-    return this.#changes.get(name) === changes;
+  stands(asked: Moment): boolean {
+    return this.#changes.stands(asked);
   }
 
   /**
@@ -154,7 +143,7 @@ export class Permission {
     what: { readonly digest?: Digest; readonly via?: Via },
   ): Promise<void> {
     if (!this.cache) return;
-    this.#changes.set(name, (this.#clock += 1));
+    this.#changes.note(name);
     const untold = this.#untold.get(name) ?? new Map<string, typeof what>();
     this.#untold.set(name, untold.set(`${what.digest ?? ''} ${what.via ?? ''}`, what));
     try {

@@ -35,7 +35,18 @@ export function viasFor(source: Pick<Source, 'registry' | 'as'>): readonly Via[]
   return own === anonymous ? [own] : [own, anonymous];
 }
 
-function via({ url }: Registry, username: string | undefined): Via {
+/** By the registry itself, so that each is hashed once; one whose settings were reloaded is another. */
+const known = new WeakMap<Registry, Map<string | undefined, Via>>();
+
+function via(registry: Registry, username: string | undefined): Via {
+  const ofRegistry = known.get(registry) ?? new Map<string | undefined, Via>();
+  known.set(registry, ofRegistry);
+  let found = ofRegistry.get(username);
+  if (found === undefined) ofRegistry.set(username, (found = hashed(registry, username)));
+  return found;
+}
+
+function hashed({ url }: Registry, username: string | undefined): Via {
   const kind = username === undefined ? 'anonymous' : 'configured';
   const hash = createHash('sha256').update(JSON.stringify([url.origin, username ?? null]));
   return `${kind}.${hash.digest('hex').slice(0, 16)}` as Via;

@@ -5,6 +5,7 @@ import { Log } from '../journal/log';
 import type { Reference, Tag } from '../oci/reference';
 import type { CanonicalName } from '../oci/repository-name';
 import { Cache } from './cache';
+import { Changes, type Moment } from './changes';
 import type { TagEntry, TagRecord } from './index/content-index';
 import { nameOf, viaOf, type Source } from './source';
 
@@ -16,9 +17,6 @@ export interface KnownTag {
   readonly version: number;
 }
 
-/** Taken before the upstream is asked: a 404 that was on its way when the name was pushed to is none any more. */
-export type Asked = { readonly name: CanonicalName; readonly forgotten: number };
-
 /** A 404 is believed for that long, in milliseconds: it may have been asked just before the push. */
 const NEGATIVE_TTL = 10_000;
 const MAX_NEGATIVE = 10_000;
@@ -28,9 +26,8 @@ const UNKNOWN: TagEntry = { record: undefined, version: -1 };
 @Injectable()
 export class Tags {
   readonly #absent = new LRUCache<string, true>({ max: MAX_NEGATIVE, ttl: NEGATIVE_TTL });
-  /** When a name was last pushed to or deleted from. For what fell out of it no 404 is remembered. */
-  readonly #forgotten = new LRUCache<CanonicalName, number>({ max: MAX_NEGATIVE });
-  #clock = 0;
+  /** When a name was last pushed to or deleted from: a 404 that was on its way then is none any more. */
+  readonly #changes = new Changes();
   /** Forgotten, but the index could not be told: a record of such a name counts for nothing until it can. */
   readonly #untold = new Set<CanonicalName>();
 
@@ -66,7 +63,7 @@ export class Tags {
 
   /** The tag was pushed or deleted: nobody's record of it counts any more. Without a tag: all tags of the name. */
   async forget(name: CanonicalName, tag?: Tag): Promise<void> {
-    this.#forgotten.set(name, (this.#clock += 1));
+    this.#changes.note(name);
     for (const key of this.#absent.keys()) if (key.includes(` ${name} `)) this.#absent.delete(key);
     if (!this.cache) return;
     try {
@@ -87,16 +84,13 @@ export class Tags {
   }
 
   /** To be taken before the upstream is asked. */
-  asking(source: Source): Asked {
-    const name = nameOf(source);
-    const forgotten = this.#forgotten.get(name) ?? (this.#clock += 1);
-    this.#forgotten.set(name, forgotten);
-    return { name, forgotten };
+  asking(source: Source): Moment {
+    return this.#changes.now(nameOf(source));
   }
 
   /** The upstream said 404 to this source. */
-  noteAbsent(source: Source, reference: Reference, asked: Asked): void {
-    if (!this.cache || this.#forgotten.get(asked.name) !== asked.forgotten) return;
+  noteAbsent(source: Source, reference: Reference, asked: Moment): void {
+    if (!this.cache || !this.#changes.stands(asked)) return;
     this.#absent.set(keyOf(source, reference), true);
   }
 
