@@ -107,7 +107,7 @@ async function world(scheme: 'http' | 'https', proxyOptions: ConnectProxyOptions
   };
   const at = registryAt(`${scheme}://registry.tide.invalid:5000`, {
     name: 'reg.example',
-    credentials,
+    credentials: [credentials],
   });
   const outgoingProxy = { [scheme]: proxy.url, except: '' };
   const get: UpstreamRequest = {

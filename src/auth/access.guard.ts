@@ -82,6 +82,7 @@ export class AccessGuard implements CanActivate {
         this.policy.may(subject, name, action) && (!bound || covers(bound, name, action)),
       sees: (name) => this.policy.may(subject, name, 'pull'),
       upstreamAs: (name) => this.policy.upstreamAs(subject, name),
+      registryAs: () => (subject ? 'configured' : 'anonymous'),
     };
   }
 
@@ -106,6 +107,9 @@ export class AccessGuard implements CanActivate {
         if (bound && !bound.some(({ type, name }) => type === 'registry' && name === 'catalog')) {
           throw challenge(context, 'insufficient_scope');
         }
+        return;
+      case 'search':
+        if (!subject && !this.policy.admitsAnonymous) throw challenge(context);
         return;
       case 'repository':
         if (need.actions.every((action) => identity.may(need.name.canonical, action))) return;

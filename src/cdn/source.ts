@@ -24,7 +24,7 @@ export function nameOf({ registry, repository }: Source): CanonicalName {
 
 /** As which the source asks. Without configured credentials every request is anonymous upstream, and its yes is everybody's. */
 export function viaOf({ registry, as }: Pick<Source, 'registry' | 'as'>): Via {
-  const username = as === 'configured' ? registry.credentials?.username : undefined;
+  const username = as === 'configured' ? registry.credentials[0]?.username : undefined;
   return via(registry, username);
 }
 

@@ -90,6 +90,7 @@ function settingsOf(values: SettingValues): Settings {
     authMode: values.AUTH_MODE,
     anonymousAccess: values.ANONYMOUS_ACCESS,
     anonymousRepositories: values.ANONYMOUS_REPOSITORIES ?? [],
+    trustedNetworks: [],
     adminUsername: values.ADMIN_USERNAME,
     adminPassword: values.ADMIN_PASSWORD,
     accounts: values.ACCOUNTS ?? [],

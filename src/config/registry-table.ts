@@ -1,6 +1,20 @@
 /** Which registries stand behind the gate, and by which names a request may reach them. */
 import type { Settings } from './settings';
 
+/** An account of the gate's own at a registry. */
+export interface RegistryCredentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** Another place that holds a registry's content. It is asked anonymously: the origin's credentials are not for it. */
+export interface Mirror {
+  /** Origin: scheme, host and port. */
+  readonly url: URL;
+  /** It is asked where tags lead, too; else for digests alone, which can be verified. */
+  readonly tags: boolean;
+}
+
 /** One registry behind the gate. */
 export interface Registry {
   /** Canonical name: in rights, logs and (later) the cache; also its path prefix and its `?ns=`. */
@@ -9,7 +23,10 @@ export interface Registry {
   readonly url: URL;
   /** Host headers, without port, by which it is reached too. */
   readonly hosts: readonly string[];
-  readonly credentials?: { readonly username: string; readonly password: string };
+  /** Equal accounts of the gate's own there, which take turns. Empty: it is asked anonymously. */
+  readonly credentials: readonly RegistryCredentials[];
+  /** Asked before the registry itself, in this order. */
+  readonly mirrors: readonly Mirror[];
   /** `nginx` means `library/nginx`, as on Docker Hub. */
   readonly library: boolean;
   /**
@@ -21,6 +38,14 @@ export interface Registry {
   readonly redirectHosts: readonly string[];
   /** Hosts outside its own domain whose token endpoints may get its credentials. */
   readonly authHosts: readonly string[];
+  /** Milliseconds after which a tag is asked again; undefined: CACHE_TAG_TTL. */
+  readonly tagTtl?: number;
+  /** Where `/v1/search` is asked; undefined: at `url`. */
+  readonly search?: URL;
+  /** The outgoing proxy for this registry, in place of HTTP_PROXY, HTTPS_PROXY and NO_PROXY. */
+  readonly proxy?: URL;
+  /** Certificates (PEM) that are trusted for this registry beside those that everybody trusts. */
+  readonly ca?: string;
   /** One that Tidegate knows by itself, so that its URL is no secret of the operator's. */
   readonly builtIn: boolean;
 }
@@ -33,8 +58,14 @@ export class RegistryTable {
   readonly #byName: ReadonlyMap<string, Registry>;
   readonly #byHost: ReadonlyMap<string, Registry>;
 
-  /** @param registries the first is the default registry. */
-  constructor(readonly registries: readonly [Registry, ...Registry[]]) {
+  /**
+   * @param registries the first is the default registry.
+   * @param unknownHost where a host leads that is nobody's (TARGET_UPSTREAM); undefined: nowhere.
+   */
+  constructor(
+    readonly registries: readonly [Registry, ...Registry[]],
+    readonly unknownHost?: Registry,
+  ) {
     this.#byName = new Map(registries.map((registry) => [registry.name, registry]));
     this.#byHost = new Map(
       registries.flatMap((registry) => registry.hosts.map((host) => [host, registry])),
@@ -85,7 +116,8 @@ export function registryTableOf({ upstream }: Settings): RegistryTable {
       name: upstream.name,
       url: upstream.url,
       hosts: [],
-      credentials: upstream.credentials,
+      credentials: upstream.credentials ? [upstream.credentials] : [],
+      mirrors: [],
       library: dockerHub,
       redirects: upstream.redirects,
       redirectHosts: [],

@@ -61,13 +61,17 @@ export interface Settings {
   readonly dataDir: string;
   /** Absolute. */
   readonly htpasswdFile: string;
-  readonly authMode: 'accounts';
+  /** Who vouches for a client. */
+  readonly authMode: 'accounts' | 'relay' | 'passthrough' | 'open';
   readonly anonymousAccess: 'none' | 'pull';
   /** Globs over canonical names that anonymous readers get with the configured credentials. */
   readonly anonymousRepositories: readonly string[];
+  /** Addresses and CIDRs from which clients may pull without a login. */
+  readonly trustedNetworks: readonly string[];
   readonly adminUsername: string;
   /** Without it the first admin's password is made and kept in `initial-admin-password`. */
   readonly adminPassword?: string;
+  /** In relay: the logins at the upstream that are let through; none means all. */
   readonly accounts: readonly FixedAccount[];
 
   /** Without it a secret is made once and kept in the data folder. */

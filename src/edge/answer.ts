@@ -51,6 +51,7 @@ const KEPT = new Set([
   'x-request-id',
   'docker-distribution-api-version',
   'cache-status',
+  'oci-namespace',
   'x-content-type-options',
   'content-security-policy',
 ]);

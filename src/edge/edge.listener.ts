@@ -55,18 +55,25 @@ export class EdgeListener {
   /** @returns the route under which the router knows what is asked. */
   async #admit(request: IncomingMessage, response: ServerResponse, id: string): Promise<string> {
     const finishLog = logRequest(this.log, request, response, id);
-    if (/^\/(?:v2|token)(?:[/?]|$)/.test(request.url ?? '')) {
+    if (/^\/(?:v1|v2|token)(?:[/?]|$)/.test(request.url ?? '')) {
       response.setHeader('Docker-Distribution-API-Version', 'registry/2.0');
     }
     refuseOddFraming(request);
     const parsed = parseRequest(request, this.settings, this.registries.current, this.#trusts);
+    // containerd learns by it that the gate understood which registry is meant.
+    if (parsed.namespace !== undefined) response.setHeader('OCI-Namespace', parsed.namespace);
     const wantBody = onceContinued(request, response);
     const context: RequestContext = {
       id,
       method: parsed.method,
       address: parsed.address,
+      addressCounts: parsed.addressCounts,
       client: parsed.client,
       base: parsed.base,
+      home: parsed.home,
+      registry: parsed.registry,
+      byHost: parsed.byHost,
+      namespace: parsed.namespace,
       realm: parsed.realm,
       service: this.settings.tokenService,
       asked: await withForm(request, parsed, wantBody),

@@ -17,6 +17,8 @@ export interface NamedRepository {
   readonly canonical: CanonicalName;
   /** As the client said it: `nginx`, `docker.io/library/nginx`. Scopes, Location and Link say it back. */
   readonly asked: string;
+  /** The registry of `?ns=`, by which the client said the rest of the name: addresses of the gate's own repeat it. */
+  readonly namespace?: string;
 }
 
 /** The names in force for one request. */
@@ -24,14 +26,32 @@ export interface Naming {
   readonly table: RegistryTable;
   /** The registry that the Host header or `?ns=` chose; the name is then all repository, without a registry's prefix. */
   readonly chosen?: Registry;
+  /** True when it was `?ns=` that chose. */
+  readonly byNamespace?: boolean;
+}
+
+/**
+ * The address of something in a repository, in the words in which the client named that: relative, with its query.
+ * @param rest what follows the name: `manifests/1`, `tags/list`.
+ */
+export function addressOf({ asked, namespace }: NamedRepository, rest: string, query = ''): string {
+  const ns = namespace === undefined ? '' : `ns=${encodeURIComponent(namespace)}`;
+  const all = [ns, query].filter((part) => part !== '').join('&');
+  return `/v2/${asked}/${rest}${all === '' ? '' : `?${all}`}`;
 }
 
 /**
  * The repository that a client's name means: `nginx`, `library/nginx` and `docker.io/library/nginx` are one.
  * @throws OciError NAME_INVALID, or NAME_UNKNOWN for a prefix that looks like a registry and is not configured.
  */
-export function resolveName(asked: string, { table, chosen }: Naming): NamedRepository {
-  if (chosen) return named(chosen, asked, asked);
+export function resolveName(
+  asked: string,
+  { table, chosen, byNamespace }: Naming,
+): NamedRepository {
+  if (chosen) {
+    const name = named(chosen, asked, asked);
+    return byNamespace ? { ...name, namespace: chosen.name } : name;
+  }
   const slash = asked.indexOf('/');
   const prefix = slash < 0 ? '' : asked.slice(0, slash);
   const registry = table.byName(prefix);

@@ -18,6 +18,11 @@ export function trustedProxies({ trustProxy }: Pick<Settings, 'trustProxy'>): Tr
 export interface Origin {
   /** The client's address in its shortest usual form. */
   readonly address: string;
+  /**
+   * False when somebody forwards requests for others and is none of the operator's proxies: then the address is that of
+   * whoever stands in between, and says nothing of the client.
+   */
+  readonly addressCounts: boolean;
   /** The address, of IPv6 its /64. */
   readonly client: string;
   /** `https://gate.example:8443`, no trailing slash: what realm, Location and Link name. */
@@ -52,6 +57,7 @@ export function originOf(
   const registry = host === undefined || anyHost ? undefined : registryOf(host, publicUrl, table);
   return {
     address,
+    addressCounts: behindProxy || !isForwarded(request),
     client: blockOf(address),
     base:
       registry && host
@@ -60,6 +66,20 @@ export function originOf(
     registry,
   };
 }
+
+/** Proxies that were never told to say for whom they ask still give themselves away by one of these. */
+function isForwarded({ headers }: IncomingMessage): boolean {
+  return FORWARDING.some((name) => headers[name] !== undefined);
+}
+
+const FORWARDING = [
+  'forwarded',
+  'via',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-real-ip',
+] as const;
 
 function hostHeader(request: IncomingMessage): string | undefined {
   const names = request.rawHeaders.filter((_, index) => index % 2 === 0);
@@ -105,6 +125,7 @@ function registryOf(
     ipaddr.isValid(name.replace(/^\[|\]$/g, '')) ||
     name === (publicUrl && new URL(publicUrl).hostname);
   if (own) return undefined;
+  if (table.unknownHost) return table.unknownHost;
   throw new OciError('NOT_FOUND', {
     message: 'Available registry routes',
     detail: { routes: table.registries.flatMap((each) => each.hosts) },

@@ -10,7 +10,7 @@ import { OciError } from '../oci/oci-error';
 import { readAdminPath } from './admin-path';
 import type { Naming } from './names';
 import { originOf, type TrustedProxy } from './origin';
-import { single } from './query';
+import { searchQueryOf, single } from './query';
 import type { Asked, Need, RequestContext } from './request-context';
 import { readTokenQuery } from './read-token-request';
 import { readV2Path } from './v2-path';
@@ -18,7 +18,18 @@ import { readV2Path } from './v2-path';
 /** The parts of a context that the raw request decides, and the router's own name for what is asked. */
 export type ParsedRequest = Pick<
   RequestContext,
-  'method' | 'address' | 'client' | 'base' | 'realm' | 'asked' | 'need'
+  | 'method'
+  | 'address'
+  | 'addressCounts'
+  | 'client'
+  | 'base'
+  | 'home'
+  | 'registry'
+  | 'byHost'
+  | 'namespace'
+  | 'realm'
+  | 'asked'
+  | 'need'
 > & {
   readonly route: string;
   readonly naming: Naming;
@@ -40,6 +51,9 @@ const METHODS: Readonly<Record<Asked['noun'], readonly string[] | undefined>> = 
   token: ['GET', 'POST'],
   health: ['GET', 'HEAD'],
   status: ['GET', 'HEAD'],
+  ping: ['GET', 'HEAD'],
+  search: ['GET', 'HEAD'],
+  help: ['GET', 'HEAD'],
   // Whatever is asked there is asked of an admin first; the router then knows which methods there are.
   admin: undefined,
 };
@@ -54,11 +68,11 @@ export function parseRequest(
   const method = request.method ?? '';
   const { path, query } = targetOf(request.url ?? '');
   const health = HEALTH_PATHS.has(path);
-  const { address, client, base, registry } = originOf(request, settings, table, trusts, {
+  const { registry: host, ...origin } = originOf(request, settings, table, trusts, {
     anyHost: health,
   });
   const namespace = namespaceOf(query, table);
-  const naming = { table, chosen: namespace ?? registry };
+  const naming = { table, chosen: namespace ?? host, byNamespace: namespace !== undefined };
   const found = health
     ? { asked: { noun: 'health' } as const, route: path }
     : askedAt(path, method, query, naming);
@@ -67,12 +81,14 @@ export function parseRequest(
   if (methods && !methods.includes(method))
     throw new OciError('UNSUPPORTED', { headers: { Allow: methods.join(', ') } });
   // containerd repeats the realm's query, so that the names in its scopes are read as those on its paths.
-  const realm = `${base}/v2/auth${namespace ? `?ns=${encodeURIComponent(namespace.name)}` : ''}`;
+  const realm = `${origin.base}/v2/auth${namespace ? `?ns=${encodeURIComponent(namespace.name)}` : ''}`;
   return {
+    ...origin,
     method,
-    address,
-    client,
-    base,
+    home: host ?? table.default,
+    registry: naming.chosen ?? table.default,
+    byHost: host !== undefined,
+    namespace: namespace?.name,
     realm,
     naming,
     ...found,
@@ -126,6 +142,10 @@ function askedAt(
     return route ? { asked: { noun: 'admin' }, route } : undefined;
   }
   if (path.includes('%')) throw misspelt(path);
+  if (path === '/help/clients') return { asked: { noun: 'help' }, route: path };
+  if (path === '/v1/_ping') return { asked: { noun: 'ping' }, route: '/internal/ping' };
+  if (path === '/v1/search')
+    return { asked: { noun: 'search', query: searchQueryOf(query) }, route: '/internal/search' };
   if (path === '/v2/auth' || path === '/token') {
     const request = readTokenQuery(method === 'POST' ? 'POST' : 'GET', query, naming);
     return { asked: { noun: 'token', request }, route: '/internal/token' };
@@ -142,6 +162,8 @@ function needOf(asked: Asked, method: string): Need {
     case 'health':
     case 'status':
     case 'token':
+    case 'ping':
+    case 'help':
       return { kind: 'nothing' };
     case 'admin':
       return { kind: 'admin' };
@@ -149,6 +171,8 @@ function needOf(asked: Asked, method: string): Need {
       return { kind: 'login' };
     case 'catalog':
       return { kind: 'catalog' };
+    case 'search':
+      return { kind: 'search' };
     case 'uploads':
     case 'upload':
       return { kind: 'repository', name: asked.name, actions: ['pull', 'push'] };

@@ -1,6 +1,6 @@
 /** Query strings, where each parameter that is understood may stand once: a second one is a disguise, not a choice. */
 import { OciError } from '../oci/oci-error';
-import type { ListingQuery, Page } from './request-context';
+import type { ListingQuery, Page, SearchQuery } from './request-context';
 
 /** The one value of a parameter, or undefined. */
 export function single(query: URLSearchParams, name: string): string | undefined {
@@ -23,6 +23,32 @@ export function pageOf(query: URLSearchParams): Page {
     throw new OciError('REQUEST_INVALID', { message: 'last must be a name that a listing gave' });
   }
   return { n: n === undefined ? undefined : Math.min(Number(n), MAX_PAGE), last };
+}
+
+const MAX_TERM = 256;
+
+/**
+ * What `docker search` asks: the term, how many at once (100 at most), and which page, from 1 on.
+ * @throws OciError REQUEST_INVALID
+ */
+export function searchQueryOf(query: URLSearchParams): SearchQuery {
+  const q = single(query, 'q') ?? '';
+  // oxlint-disable-next-line no-control-regex
+  if (q === '' || q.length > MAX_TERM || /[\x00-\x1f\x7f]/.test(q)) {
+    throw new OciError('REQUEST_INVALID', {
+      message: `q must be what to search for, in at most ${MAX_TERM} characters`,
+    });
+  }
+  return { q, n: countIn(query, 'n', 100), page: countIn(query, 'page', 1_000_000) };
+}
+
+function countIn(query: URLSearchParams, name: string, max: number): number | undefined {
+  const text = single(query, name);
+  if (text === undefined) return undefined;
+  if (!/^\d{1,9}$/.test(text) || Number(text) === 0) {
+    throw new OciError('REQUEST_INVALID', { message: `${name} must be a whole number from 1 on` });
+  }
+  return Math.min(Number(text), max);
 }
 
 const MAX_PARAMETERS = 10;

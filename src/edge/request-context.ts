@@ -3,9 +3,12 @@
  * context was not parsed, and is denied.
  */
 import type { IncomingMessage } from 'node:http';
+import type { Principal } from '../config/principal';
+import type { Registry } from '../config/registry-table';
 import type { RepositoryAction } from '../oci/access';
 import type { Digest } from '../oci/digest';
 import type { Reference } from '../oci/reference';
+import type { OciError } from '../oci/oci-error';
 import type { CanonicalName } from '../oci/repository-name';
 import type { Credentials } from './credentials';
 import type { NamedRepository } from './names';
@@ -22,6 +25,13 @@ export interface Page {
  * tokens), so that all of them go upstream; on this one address they can do no more than choose a page.
  */
 export type ListingQuery = Readonly<Record<string, string>>;
+
+/** What `docker search` asks. */
+export interface SearchQuery {
+  readonly q: string;
+  readonly n?: number;
+  readonly page?: number;
+}
 
 /** What a request asks for: one noun of the specification, or one of the gate's own. */
 export type Asked =
@@ -53,6 +63,11 @@ export type Asked =
     }
   | { readonly noun: 'catalog'; readonly page: Page }
   | { readonly noun: 'token'; readonly request: TokenRequest }
+  /** `/v1/_ping` and `/v1/search`, which `docker search` asks. */
+  | { readonly noun: 'ping' }
+  | { readonly noun: 'search'; readonly query: SearchQuery }
+  /** How clients are set up for this gate. */
+  | { readonly noun: 'help' }
   | { readonly noun: 'admin' }
   | { readonly noun: 'health' }
   | { readonly noun: 'status' };
@@ -67,6 +82,8 @@ export type Need =
       readonly actions: readonly RepositoryAction[];
     }
   | { readonly kind: 'catalog' }
+  /** Whoever may pull at all may search. */
+  | { readonly kind: 'search' }
   | { readonly kind: 'admin' };
 
 /** Who asks, and what they may do; the guard leaves it here. */
@@ -82,9 +99,16 @@ export interface Identity {
   sees(name: CanonicalName): boolean;
   /**
    * Whose credentials speak for this reader upstream. Nobody borrows the operator's: a reader without an account is
-   * served by anonymous requests, unless the operator opened that repository.
+   * served by anonymous requests, unless the operator opened that repository. In relay it is the client's own login.
    */
-  upstreamAs(name: CanonicalName): 'anonymous' | 'configured';
+  upstreamAs(name: CanonicalName): Principal;
+  /** The same for what is asked of a registry itself, and of none of its repositories: its catalog. */
+  registryAs(registry: Registry): Principal;
+  /**
+   * In relay: the 401 for the client, in its own words, of what its registry asks of it.
+   * @param challenge the registry's WWW-Authenticate.
+   */
+  challenged?(challenge: string | undefined): OciError;
 }
 
 export interface RequestContext {
@@ -97,6 +121,16 @@ export interface RequestContext {
   readonly client: string;
   /** Public origin of the gate for this client: `https://gate.example`, no trailing slash. */
   readonly base: string;
+  /** True when the address is the peer's own, or was forwarded by a trusted proxy; else who asks is not known by it. */
+  readonly addressCounts: boolean;
+  /** The registry that a login here is for: the one that the Host header chose, else the default one. */
+  readonly home: Registry;
+  /** The registry that is asked, where no repository is named: by `?ns=`, else as `home`. */
+  readonly registry: Registry;
+  /** The Host header chose the registry. */
+  readonly byHost: boolean;
+  /** The registry of `?ns=`, which addresses of the gate's own repeat. */
+  readonly namespace?: string;
   /** Where this client fetches tokens; in the same way of naming registries in which it asked. */
   readonly realm: string;
   /** The gate's own name as a token service. */

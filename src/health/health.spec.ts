@@ -23,6 +23,7 @@ class Optional implements CanActivate {
       may: yes,
       sees: yes,
       upstreamAs: () => 'configured',
+      registryAs: () => 'configured',
     };
     return true;
   }

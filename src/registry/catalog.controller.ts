@@ -1,6 +1,6 @@
 import { Controller, Get, Req, Res, UseInterceptors } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Registries } from '../config/registry-table';
+import type { Registry } from '../config/registry-table';
 import type { Identity, Page } from '../edge/request-context';
 import { canonicalName, parseRepositoryName } from '../oci/repository-name';
 import type { Reader } from '../cdn/content.service';
@@ -18,7 +18,7 @@ const PAGE = 1000;
 const MAX_PAGES = 100;
 
 /**
- * `/v2/_catalog` of the default registry, of which each account sees what it may pull. The next page is named by the last
+ * `/v2/_catalog` of the registry that the host or `?ns=` names, else of the default one, of which each account sees what it may pull. The next page is named by the last
  * name that was shown, never by the upstream's `Link`: that would give away a hidden one.
  */
 @UseInterceptors(Forwarded)
@@ -26,16 +26,16 @@ const MAX_PAGES = 100;
 export class CatalogController {
   constructor(
     private readonly listings: ListingService,
-    private readonly registries: Registries,
     private readonly budget: MemoryBudget,
   ) {}
 
   @Get()
   async list(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
     const exchange = admitted(request, 'catalog');
-    const { identity, asked } = exchange;
+    const { identity, asked, context } = exchange;
     const limit = asked.page.n ?? PAGE;
     const { visible, more } = await this.#visible(
+      context.registry,
       identity,
       asked.page,
       limit,
@@ -45,7 +45,12 @@ export class CatalogController {
     if (more || visible.length > limit) {
       response.setHeader(
         'Link',
-        linkTo('/v2/_catalog', nextPage(limit, repositories.at(-1) ?? asked.page.last)),
+        linkTo(
+          addressOfCatalog(
+            context.namespace,
+            nextPage(limit, repositories.at(-1) ?? asked.page.last),
+          ),
+        ),
       );
     }
     sendJson(response, { repositories });
@@ -53,18 +58,18 @@ export class CatalogController {
 
   /** Asks the upstream page by page until enough names are visible, or there are no more. */
   async #visible(
+    registry: Registry,
     identity: Identity,
     page: Page,
     limit: number,
     client: Pick<Reader, 'signal' | 'hold'>,
   ): Promise<{ visible: string[]; more: boolean }> {
-    const registry = this.registries.current.default;
     const visible: string[] = [];
     let query = nextPage(PAGE, page.last);
     for (let pages = 0; pages < MAX_PAGES && limit > 0; pages += 1) {
       const listing = await this.listings.page({
         registry,
-        as: 'configured',
+        as: identity.registryAs(registry),
         path: '/v2/_catalog',
         query,
         access: [{ type: 'registry', name: 'catalog', actions: ['*'] }],
@@ -82,6 +87,11 @@ export class CatalogController {
     }
     return { visible, more: visible.length > 0 };
   }
+}
+
+function addressOfCatalog(namespace: string | undefined, page: URLSearchParams): string {
+  if (namespace !== undefined) page.set('ns', namespace);
+  return `/v2/_catalog?${page.toString()}`;
 }
 
 function nextPage(n: number, last: string | undefined): URLSearchParams {

@@ -96,9 +96,12 @@ function listIn<T>(document: unknown, name: string, is: (item: unknown) => item 
   return list;
 }
 
-/** The `Link` of our own page: the upstream's query, at our address. Distribution-spec 1.1 § Listing tags. */
-export function linkTo(path: string, next: URLSearchParams): string {
-  return `<${path}?${next.toString()}>; rel="next"`;
+/**
+ * The `Link` to the next page, at the gate's own address. Distribution-spec 1.1 § Listing tags.
+ * @param address relative, with its query.
+ */
+export function linkTo(address: string): string {
+  return `<${address}>; rel="next"`;
 }
 
 /** The target of the link that leads to the next page, among several. RFC 8288 § 3. */

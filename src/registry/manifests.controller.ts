@@ -1,6 +1,7 @@
 import { Controller, Delete, Get, Head, Put, Req, Res, UseInterceptors } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ContentService, type Manifest } from '../cdn/content.service';
+import { addressOf } from '../edge/names';
 import { Deletion } from './deletion';
 import { admitted, readerOf, sourceOf } from './exchange';
 import { isNotModified } from './conditions';
@@ -57,7 +58,7 @@ export class ManifestsController {
       readerOf(exchange, response, this.budget).hold,
     );
     response.writeHead(201, {
-      Location: `/v2/${name.asked}/manifests/${digest}`,
+      Location: addressOf(name, `manifests/${digest}`),
       'Docker-Content-Digest': digest,
       'Content-Length': 0,
       ...(subject ? { 'OCI-Subject': subject } : {}),

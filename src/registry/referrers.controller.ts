@@ -1,5 +1,6 @@
 import { Controller, Get, Req, Res, UseInterceptors } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { addressOf } from '../edge/names';
 import { admitted, readerOf, sourceOf } from './exchange';
 import { sendJson } from './json-answer';
 import { MemoryBudget } from './memory-budget';
@@ -37,7 +38,10 @@ export class ReferrersController {
       ...readerOf(exchange, response, this.budget),
     });
     if (listing.next)
-      response.setHeader('Link', linkTo(`/v2/${name.asked}/referrers/${digest}`, listing.next));
+      response.setHeader(
+        'Link',
+        linkTo(addressOf(name, `referrers/${digest}`, listing.next.toString())),
+      );
     const filters = listing.headers['oci-filters-applied'];
     if (filters !== undefined && /^[\w, -]{1,255}$/.test(filters))
       response.setHeader('OCI-Filters-Applied', filters);

@@ -1,5 +1,6 @@
 import { Controller, Get, Req, Res, UseInterceptors } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { addressOf } from '../edge/names';
 import { admitted, readerOf, sourceOf } from './exchange';
 import { sendJson } from './json-answer';
 import { MemoryBudget } from './memory-budget';
@@ -32,7 +33,7 @@ export class TagsController {
     });
     const tags = textsIn(listing.document, 'tags');
     if (listing.next)
-      response.setHeader('Link', linkTo(`/v2/${name.asked}/tags/list`, listing.next));
+      response.setHeader('Link', linkTo(addressOf(name, 'tags/list', listing.next.toString())));
     sendJson(response, { name: name.asked, tags });
   }
 }

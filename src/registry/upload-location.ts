@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { Secrets } from '../config/secrets';
 import { Settings } from '../config/settings';
-import type { NamedRepository } from '../edge/names';
+import { addressOf, type NamedRepository } from '../edge/names';
 import type { Identity } from '../edge/request-context';
 import { OciError } from '../oci/oci-error';
 
@@ -56,7 +56,7 @@ export class UploadLocation {
       url: url.href,
       until: Date.now() + this.settings.uploadTtl,
     });
-    return `/v2/${name.asked}/blobs/uploads/${uuid}?_state=${state}`;
+    return addressOf(name, `blobs/uploads/${uuid}`, `_state=${state}`);
   }
 
   /**

@@ -10,6 +10,7 @@ import {
   UseInterceptors,
 } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { addressOf } from '../edge/names';
 import { whoAsks } from '../edge/request-context';
 import { Audit } from '../journal/audit';
 import type { Digest } from '../oci/digest';
@@ -170,7 +171,7 @@ export class UploadsController {
   #created(exchange: Pushing, response: ServerResponse, digest: Digest): void {
     this.#audit(exchange, digest);
     const headers = {
-      Location: `/v2/${exchange.asked.name.asked}/blobs/${digest}`,
+      Location: addressOf(exchange.asked.name, `blobs/${digest}`),
       'Docker-Content-Digest': digest,
       'Content-Length': 0,
     };

@@ -28,7 +28,7 @@ let fixture: UpstreamFixture;
 
 beforeEach(async () => {
   upstream = await FaultServer.start({ handler: answer(200) });
-  registry = registryAt(upstream.url, { name: 'reg.example', credentials });
+  registry = registryAt(upstream.url, { name: 'reg.example', credentials: [credentials] });
   fixture = upstreamFixture({ headerTimeout: 300 });
 });
 

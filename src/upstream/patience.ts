@@ -2,7 +2,9 @@
  * When a registry is not asked, though somebody asks for something: it wants to be left alone, it does not answer, or it
  * refuses the gate's own credentials. RFC 9110 § 10.2.3.
  */
+import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { ClientLogin } from '../config/principal';
 import type { Registry } from '../config/registry-table';
 import type { Log } from '../journal/log';
 import type { Access } from '../oci/access';
@@ -25,15 +27,14 @@ interface Asking {
 /** Milliseconds between two questions whose like was refused to the gate's own credentials. */
 const REFUSED_PAUSE = 10_000;
 const MAX_REFUSED = 1_000;
+/** Clients with logins of their own, beside the gate. */
+const MAX_PRINCIPALS = 1_000;
 
 /** What is known of one registry. Times are on the clock that never goes back. */
 interface Relation {
   readonly breaker: CircuitBreaker;
   /** Until when the registry wants to be left alone. */
-  readonly leftAlone: Record<
-    Principal,
-    { readonly until: number; readonly error: OciError } | undefined
-  >;
+  readonly leftAlone: LRUCache<string, { readonly until: number; readonly error: OciError }>;
   /** By what was asked: registries refuse one repository in the words in which they refuse a password. */
   readonly refused: LRUCache<string, { readonly until: number; readonly error: OciError }>;
 }
@@ -79,7 +80,7 @@ export class UpstreamPatience {
     if (!relation) {
       relation = {
         breaker: new CircuitBreaker(this.now),
-        leftAlone: { anonymous: undefined, configured: undefined },
+        leftAlone: new LRUCache({ max: MAX_PRINCIPALS }),
         refused: new LRUCache({ max: MAX_REFUSED }),
       };
       this.#relations.set(registry, relation);
@@ -90,7 +91,7 @@ export class UpstreamPatience {
   /** The breaker comes last: whoever passes it may be the one that it waits for. */
   #admit(asking: Asking, { breaker, leftAlone, refused }: Relation): void {
     const { registry } = asking;
-    const asked = leftAlone[principalOf(asking)];
+    const asked = leftAlone.get(principalOf(asking));
     if (asked && asked.until > this.now()) throw this.#notYet(asked.error, asked.until);
     const known = this.faults.refuses(registry.name) ? refused.get(keyOf(asking)) : undefined;
     if (known && known.until > this.now()) throw known.error;
@@ -137,16 +138,20 @@ export class UpstreamPatience {
     const principal = principalOf(asking);
     const seconds = retryAfterSeconds(String(error.headers['Retry-After']));
     const until = this.now() + seconds * 1000;
-    const known = leftAlone[principal];
+    const known = leftAlone.get(principal);
     if (known && known.until >= until) return;
-    leftAlone[principal] = { until, error };
-    this.log.warn({ upstream: registry.name, as: principal, seconds }, error.message);
+    leftAlone.set(principal, { until, error });
+    this.log.warn({ upstream: registry.name, as: asking.as, seconds }, error.message);
   }
 }
 
 /** Without credentials, all requests are the same to the registry. */
-function principalOf({ registry, as }: Asking): Principal {
-  return registry.credentials ? as : 'anonymous';
+function principalOf({ registry, as }: Asking): string {
+  if (as instanceof ClientLogin) {
+    const login = as.authorizationFor(registry);
+    return login === undefined ? 'anonymous' : createHash('sha256').update(login).digest('base64');
+  }
+  return registry.credentials.length > 0 ? as : 'anonymous';
 }
 
 function keyOf({ as, access }: Asking): string {

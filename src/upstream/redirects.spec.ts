@@ -47,7 +47,7 @@ beforeEach(async () => {
         seen,
       ),
   });
-  registry = registryAt(upstream.url, { name: 'reg.example', credentials });
+  registry = registryAt(upstream.url, { name: 'reg.example', credentials: [credentials] });
   fixture = upstreamFixture();
 });
 

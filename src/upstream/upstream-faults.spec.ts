@@ -27,7 +27,7 @@ let fixture: UpstreamFixture;
 
 beforeEach(async () => {
   upstream = await FaultServer.start();
-  registry = registryAt(upstream.url, { name: 'reg.example', credentials });
+  registry = registryAt(upstream.url, { name: 'reg.example', credentials: [credentials] });
   fixture = upstreamFixture();
 });
 

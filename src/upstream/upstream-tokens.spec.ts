@@ -65,7 +65,7 @@ beforeEach(async () => {
   good = new Set();
   upstream = await FaultServer.start({ handler: guarded });
   auth = await FaultServer.start({ handler: issue });
-  registry = registryAt(upstream.url, { name: 'reg.example', credentials });
+  registry = registryAt(upstream.url, { name: 'reg.example', credentials: [credentials] });
   fixture = upstreamFixture();
 });
 
@@ -245,7 +245,7 @@ describe('authorizationFor', () => {
   it('starts anew for a registry whose settings were reloaded', async () => {
     await fixture.tokens.authorizationFor(registry, 'configured', PULL);
 
-    const reloaded = { ...registry, credentials: { username: 'other', password: 'secret' } };
+    const reloaded = { ...registry, credentials: [{ username: 'other', password: 'secret' }] };
 
     expect(await fixture.tokens.authorizationFor(reloaded, 'configured', PULL)).toBe('Bearer t2');
   });

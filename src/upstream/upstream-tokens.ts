@@ -5,6 +5,7 @@
  */
 import { Inject, Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
+import { ClientLogin, type Principal } from '../config/principal';
 import type { Registry } from '../config/registry-table';
 import { Log } from '../journal/log';
 import type { Access } from '../oci/access';
@@ -16,8 +17,10 @@ import { Transport } from './transport';
 import { UpstreamFaults } from './upstream-faults';
 import { discard, readBody, type UpstreamResponse } from './upstream-response';
 
-/** Whose credentials go upstream: nobody's, or those that the operator configured for the registry. */
-export type Principal = 'anonymous' | 'configured';
+export type { Principal } from '../config/principal';
+
+/** Those as whom the gate logs in by itself. */
+type GatePrincipal = Exclude<Principal, ClientLogin>;
 
 interface HeldToken {
   readonly authorization: string;
@@ -41,7 +44,7 @@ const MARGIN = 10;
 @Injectable()
 export class UpstreamTokens {
   /** By the registry itself: one whose settings were reloaded starts anew, and an old one's secrets go with it. */
-  readonly #relations = new WeakMap<Registry, Record<Principal, Relation>>();
+  readonly #relations = new WeakMap<Registry, Record<GatePrincipal, Relation>>();
 
   constructor(
     private readonly transport: Transport,
@@ -63,6 +66,7 @@ export class UpstreamTokens {
     access: readonly Access[],
     { minimumLife = 0 }: { minimumLife?: number } = {},
   ): Promise<string | undefined> {
+    if (as instanceof ClientLogin) return as.authorizationFor(registry);
     const relation = this.#relation(registry, as);
     if (!relation.asks) {
       relation.probe ??= this.#probe(registry, as).finally(() => (relation.probe = undefined));
@@ -74,14 +78,14 @@ export class UpstreamTokens {
   /** As {@link authorizationFor}, but undefined where the registry has not been met yet: the answer will tell. */
   async authorizationIfKnown(
     registry: Registry,
-    as: Principal,
+    as: GatePrincipal,
     access: readonly Access[],
   ): Promise<string | undefined> {
     return this.#authorization(registry, as, access, 0);
   }
 
   /** Notes that the registry answered a request without credentials, unless it is known to ask for some elsewhere. */
-  noteOpen(registry: Registry, as: Principal): void {
+  noteOpen(registry: Registry, as: GatePrincipal): void {
     this.#relation(registry, as).asks ??= { scheme: 'nothing' };
   }
 
@@ -93,7 +97,7 @@ export class UpstreamTokens {
    */
   async answerTo(
     registry: Registry,
-    as: Principal,
+    as: GatePrincipal,
     access: readonly Access[],
     challenge: string | undefined,
     refused?: string,
@@ -128,6 +132,7 @@ export class UpstreamTokens {
    * @param refused the Authorization that was refused: a newer one, fetched meanwhile for others, then stays.
    */
   renounce(registry: Registry, as: Principal, access: readonly Access[], refused?: string): void {
+    if (as instanceof ClientLogin) return;
     const relation = this.#relation(registry, as);
     if (relation.asks?.scheme === 'nothing') relation.asks = undefined;
     if (relation.asks?.scheme !== 'bearer') return;
@@ -136,7 +141,7 @@ export class UpstreamTokens {
       relation.held.delete(key);
   }
 
-  #relation(registry: Registry, as: Principal): Relation {
+  #relation(registry: Registry, as: GatePrincipal): Relation {
     let relations = this.#relations.get(registry);
     if (!relations) {
       relations = { anonymous: newRelation(), configured: newRelation() };
@@ -145,7 +150,7 @@ export class UpstreamTokens {
     return relations[as];
   }
 
-  async #probe(registry: Registry, as: Principal): Promise<void> {
+  async #probe(registry: Registry, as: GatePrincipal): Promise<void> {
     const response = await this.transport.send({
       registry: registry.name,
       origin: registry.url,
@@ -162,7 +167,7 @@ export class UpstreamTokens {
 
   async #authorization(
     registry: Registry,
-    as: Principal,
+    as: GatePrincipal,
     access: readonly Access[],
     minimumLife: number,
   ): Promise<string | undefined> {
@@ -192,7 +197,7 @@ export class UpstreamTokens {
 
   async #fetch(
     registry: Registry,
-    as: Principal,
+    as: GatePrincipal,
     asks: AsksBearer,
     access: readonly Access[],
   ): Promise<HeldToken> {
@@ -273,7 +278,7 @@ export class UpstreamTokens {
   #tellRefusal(registry: Registry): void {
     this.faults.noteRefused(registry.name);
     this.log.error(
-      { upstream: registry.name, username: registry.credentials?.username },
+      { upstream: registry.name, username: registry.credentials[0]?.username },
       `the gate's own credentials for ${registry.name} were refused there; set the right ones and start again`,
     );
   }
@@ -287,16 +292,17 @@ function newRelation(): Relation {
   return { held: new LRUCache({ max: MAX_HELD }), coming: new Map() };
 }
 
-function basicOf({ credentials }: Registry, as: Principal): string | undefined {
-  if (as === 'anonymous' || !credentials) return undefined;
-  return `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`;
+function basicOf({ credentials }: Registry, as: GatePrincipal): string | undefined {
+  const [login] = credentials;
+  if (as === 'anonymous' || !login) return undefined;
+  return `Basic ${Buffer.from(`${login.username}:${login.password}`).toString('base64')}`;
 }
 
 /** Registries do not tell what is not there from what may not be seen, so neither can the gate. */
 export function notAllowed(registry: Registry, as: Principal, access: readonly Access[]): OciError {
   const what = access[0]?.name ?? 'what was asked for';
   const who =
-    as === 'configured' && registry.credentials
+    as === 'configured' && registry.credentials.length > 0
       ? "the gate's credentials may not see it"
       : 'it may not be seen without a login there';
   return new OciError('DENIED', {

@@ -72,7 +72,7 @@ function challengeThen(token: Behaviour): Behaviour {
 
 beforeEach(async () => {
   upstream = await FaultServer.start();
-  registry = registryAt(upstream.url, { name: 'reg.example', credentials });
+  registry = registryAt(upstream.url, { name: 'reg.example', credentials: [credentials] });
 });
 
 afterEach(async () => {

@@ -2,11 +2,13 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type http from 'node:http';
 import type https from 'node:https';
+import { ClientLogin } from '../config/principal';
 import type { Registry } from '../config/registry-table';
 import type { Access } from '../oci/access';
 import { UpstreamPatience } from './patience';
 import { Redirects } from './redirects';
 import { Transport } from './transport';
+import { UpstreamChallenge } from './upstream-challenge';
 import { notAllowed, type Principal, UpstreamTokens } from './upstream-tokens';
 import { discard, type UpstreamResponse } from './upstream-response';
 
@@ -53,6 +55,7 @@ export class UpstreamClient implements OnApplicationShutdown {
    * alone for a time.
    * @throws OciError
    *   DENIED: the registry refuses (401 to a fresh token or to Basic, 403);
+   *   UNAUTHORIZED (UpstreamChallenge): it asks the client itself for a login, or for a better one;
    *   TOOMANYREQUESTS: it asks for patience, with `Retry-After`;
    *   BAD_UPSTREAM: 5xx, a redirect or a token endpoint that may not be, TLS;
    *   UNAVAILABLE: it cannot be reached, or could not be of late; UPSTREAM_TIMEOUT: it does not answer.
@@ -81,6 +84,7 @@ export class UpstreamClient implements OnApplicationShutdown {
 
   async #ask(request: UpstreamRequest, answered: () => void): Promise<UpstreamResponse> {
     const { registry, as, access } = request;
+    if (as instanceof ClientLogin) return this.#askForClient(request, as, answered);
     const first = await this.tokens.authorizationIfKnown(registry, as, access);
     const response = await this.#send(request, first, answered);
     if (response.status !== 401) {
@@ -99,6 +103,19 @@ export class UpstreamClient implements OnApplicationShutdown {
     const answer = await this.#send(request, second, answered);
     this.tokens.noteVerdict(registry, second, answer.status);
     return admitted(answer, request);
+  }
+
+  /** The client's own login is shown once, as it is; what the registry says to it is the client's affair. */
+  async #askForClient(
+    request: UpstreamRequest,
+    as: ClientLogin,
+    answered: () => void,
+  ): Promise<UpstreamResponse> {
+    const { registry } = request;
+    const answer = await this.#send(request, as.authorizationFor(registry), answered);
+    if (answer.status !== 401) return admitted(answer, request);
+    await discard(answer);
+    throw new UpstreamChallenge(registry.name, answer.headers['www-authenticate']);
   }
 
   async #send(

@@ -35,6 +35,7 @@ class AdminsOnly implements CanActivate {
       may: () => true,
       sees: () => true,
       upstreamAs: () => 'configured',
+      registryAs: () => 'configured',
     };
     return true;
   }

@@ -25,6 +25,7 @@ export function settingsFor(overrides: Partial<Settings> = {}): Settings {
     authMode: 'accounts',
     anonymousAccess: 'none',
     anonymousRepositories: [],
+    trustedNetworks: [],
     adminUsername: 'admin',
     accounts: [],
     tokenService: 'tidegate',

@@ -31,6 +31,7 @@ class EverybodyIsAdmin implements CanActivate {
       may: yes,
       sees: yes,
       upstreamAs: () => 'configured',
+      registryAs: () => 'configured',
     };
     return true;
   }

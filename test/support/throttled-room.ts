@@ -66,6 +66,7 @@ class Doorkeeper implements CanActivate {
         may: () => true,
         sees: () => true,
         upstreamAs,
+        registryAs: upstreamAs,
       };
     }
     if (context.identity || asked.noun === 'token' || asked.noun === 'health') return true;

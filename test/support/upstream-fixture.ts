@@ -66,6 +66,8 @@ export function registryAt(url: string | URL, more: Partial<Registry> = {}): Reg
     name: at.host,
     url: at,
     hosts: [],
+    credentials: [],
+    mirrors: [],
     library: false,
     redirects: 'follow',
     redirectHosts: [],
