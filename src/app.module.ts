@@ -23,6 +23,7 @@ import { AddressThrottle } from './throttling/address.throttle';
 import { LoginThrottle } from './throttling/login.throttle';
 import { ThrottlingModule } from './throttling/throttling.module';
 import { TransferSlots } from './throttling/transfer-slots';
+import { LoginRelay } from './upstream/login-relay';
 import { UpstreamFaults } from './upstream/upstream-faults';
 import { UpstreamModule } from './upstream/upstream.module';
 import { VERSION } from './version';
@@ -49,7 +50,7 @@ export class AppModule {
         EdgeModule,
         ThrottlingModule,
         AccountsModule,
-        TokenModule,
+        TokenModule.forRoot({ imports: [UpstreamModule], useExisting: LoginRelay }),
         RegistryModule,
         CdnModule.forRoot(cache),
         UpstreamModule,

@@ -1,31 +1,41 @@
 import { Inject, Injectable } from '@nestjs/common';
+import ipaddr from 'ipaddr.js';
 import { Registries } from '../config/registry-table';
 import { Settings } from '../config/settings';
+import type { RequestContext } from '../edge/request-context';
 import type { AskedScope } from '../edge/token-request';
 import type { Access, RepositoryAction } from '../oci/access';
 import type { CanonicalName } from '../oci/repository-name';
 import type { Account } from './accounts/account';
 import { completePattern, matchesPattern } from './repository-pattern';
 
-/** Somebody with an account, or an anonymous reader. */
-export type Subject = Account | undefined;
+/** Somebody with an account, a reader who needs none, or a stranger: nobody that anything is served to. */
+export type Subject = Account | 'anonymous' | undefined;
 
 /** Which account may do what; denied is what nothing here allows. */
 @Injectable()
 export class AccessPolicy {
+  readonly #trusted: readonly Network[];
+
   constructor(
     @Inject(Settings) private readonly settings: Settings,
     private readonly registries: Registries,
-  ) {}
+  ) {
+    this.#trusted = settings.trustedNetworks
+      .flatMap((text) => NAMED[text] ?? [text])
+      .map(networkOf);
+  }
 
-  /** True when clients without a login are served at all. */
-  get admitsAnonymous(): boolean {
-    return this.settings.anonymousAccess === 'pull';
+  /** Who somebody without a login is here. */
+  withoutLogin({ address, addressCounts }: RequestContext): 'anonymous' | undefined {
+    if (this.settings.anonymousAccess === 'pull') return 'anonymous';
+    return addressCounts && this.#isTrusted(address) ? 'anonymous' : undefined;
   }
 
   /** The rights of this moment. An ordinary account without a list may pull everything; an admin may do all. */
   may(subject: Subject, name: CanonicalName, action: RepositoryAction): boolean {
-    if (!subject) return this.admitsAnonymous && action === 'pull';
+    if (!subject) return false;
+    if (subject === 'anonymous') return action === 'pull';
     if (subject.role === 'admin') return true;
     if (!subject.access) return action === 'pull';
     return subject.access.some(
@@ -35,18 +45,14 @@ export class AccessPolicy {
 
   /** What of the asked-for scopes is granted, over canonical names; a scope of which nothing is granted is left out. */
   grant(subject: Subject, scopes: readonly AskedScope[]): Access[] {
-    return scopes.flatMap((scope) => {
-      if (scope.type === 'catalog')
-        return subject ? [{ type: 'registry', name: 'catalog', actions: ['*'] }] : [];
-      const { canonical } = scope.name;
-      const actions = scope.actions.filter((action) => this.may(subject, canonical, action));
-      return actions.length > 0 ? [{ type: 'repository', name: canonical, actions }] : [];
-    });
+    return grantOf(scopes, accountOf(subject) !== undefined, (name, action) =>
+      this.may(subject, name, action),
+    );
   }
 
   /** Whose credentials go upstream for this subject. */
   upstreamAs(subject: Subject, name: CanonicalName): 'anonymous' | 'configured' {
-    if (subject) return 'configured';
+    if (accountOf(subject)) return 'configured';
     return this.settings.anonymousRepositories.some((pattern) => this.#matches(pattern, name))
       ? 'configured'
       : 'anonymous';
@@ -55,6 +61,37 @@ export class AccessPolicy {
   #matches(pattern: string, name: CanonicalName): boolean {
     return matchesPattern(completePattern(pattern, this.registries.current.default), name);
   }
+
+  #isTrusted(address: string): boolean {
+    if (this.#trusted.length === 0 || !ipaddr.isValid(address)) return false;
+    const client = ipaddr.process(address);
+    return this.#trusted.some(
+      ([network, bits]) => network.kind() === client.kind() && client.match(network, bits),
+    );
+  }
+}
+
+/** The account, where the subject has one. */
+export function accountOf(subject: Subject): Account | undefined {
+  return subject === 'anonymous' ? undefined : subject;
+}
+
+/**
+ * What of the asked-for scopes is granted, over canonical names.
+ * @param catalog whether listings of a whole registry are.
+ */
+export function grantOf(
+  scopes: readonly AskedScope[],
+  catalog: boolean,
+  may: (name: CanonicalName, action: RepositoryAction) => boolean,
+): Access[] {
+  return scopes.flatMap((scope) => {
+    if (scope.type === 'catalog')
+      return catalog ? [{ type: 'registry', name: 'catalog', actions: ['*'] }] : [];
+    const { canonical } = scope.name;
+    const actions = scope.actions.filter((action) => may(canonical, action));
+    return actions.length > 0 ? [{ type: 'repository', name: canonical, actions }] : [];
+  });
 }
 
 /** True when a token's entries cover the action: they are the upper bound of what the token can be used for. */
@@ -66,4 +103,25 @@ export function covers(
   return access.some(
     (entry) => entry.type === 'repository' && entry.name === name && entry.actions.includes(action),
   );
+}
+
+/** True when a token's entries allow to list a registry's repositories. */
+export function coversCatalog(access: readonly Access[]): boolean {
+  return access.some(({ type, name }) => type === 'registry' && name === 'catalog');
+}
+
+type Network = readonly [ipaddr.IPv4 | ipaddr.IPv6, number];
+
+/** As TRUST_PROXY names them, too. */
+const NAMED: Readonly<Record<string, readonly string[] | undefined>> = {
+  loopback: ['127.0.0.1/8', '::1/128'],
+  linklocal: ['169.254.0.0/16', 'fe80::/10'],
+  uniquelocal: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
+};
+
+/** The settings have checked that it is one. */
+function networkOf(text: string): Network {
+  if (text.includes('/')) return ipaddr.parseCIDR(text);
+  const address = ipaddr.process(text);
+  return [address, address.kind() === 'ipv4' ? 32 : 128];
 }

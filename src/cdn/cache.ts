@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { CacheSettings, Settings } from '../config/settings';
 import type { Log } from '../journal/log';
 import { Capacity } from './room/capacity';
+import { ClientRights } from './index/client-rights';
 import type { ContentIndex } from './index/content-index';
 import type { ContentStore } from './store/content-store';
 import { DiskStore } from './store/disk-store';
@@ -43,14 +44,19 @@ export async function openCache(
   const store = await DiskStore.open(settings.dir);
   try {
     const index = await SqliteIndex.open(join(dataDir, 'index.sqlite'), log);
-    return assembled(settings, store, index, log);
+    return assembled(settings, store, new ClientRights(index), log);
   } catch (error) {
     await store.close();
     throw error;
   }
 }
 
-function assembled(settings: CacheSettings, store: DiskStore, index: SqliteIndex, log: Log): Cache {
+function assembled(
+  settings: CacheSettings,
+  store: DiskStore,
+  index: ContentIndex,
+  log: Log,
+): Cache {
   const buffers = new ReadBuffers();
   const capacity = new Capacity(settings, store, index, log);
   const verification = new Verification(store, index, log);

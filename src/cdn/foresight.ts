@@ -6,6 +6,7 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
+import { ClientLogin } from '../config/principal';
 import { parseBoundedJson } from '../oci/bounded-json';
 import { parseDigest, type Digest } from '../oci/digest';
 import { Blobs } from './blobs';
@@ -53,6 +54,8 @@ export class Foresight implements OnApplicationShutdown {
 
   /** The source has just pulled this manifest from upstream. Returns at once, and never fails. */
   pulled(source: Source, manifest: Buffer): void {
+    // What a client's own login may see is known for a minute: no night is bridged by that.
+    if (source.as instanceof ClientLogin) return;
     const parsed = Named.safeParse(parseBoundedJson(manifest));
     if (!parsed.success) return;
     const { config, layers = [], manifests = [] } = parsed.data;

@@ -105,7 +105,7 @@ export class Permission {
     if (this.#heard.size > 0) void this.#tellSuspensions().catch(() => undefined);
     const refused = heard ?? (await this.#suspensions()).has(name);
     if (!refused) return vias;
-    return vias.filter((via) => via.startsWith('anonymous.'));
+    return vias.filter((via) => !via.startsWith('configured.'));
   }
 
   #suspensions(): Promise<Set<string>> {

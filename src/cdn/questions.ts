@@ -115,7 +115,7 @@ export class Questions {
     try {
       return await this.upstream.request({ registry, as, access, ...request });
     } catch (error) {
-      if (error instanceof OciError && error.code === 'DENIED')
+      if (error instanceof OciError && (error.code === 'DENIED' || error.code === 'UNAUTHORIZED'))
         await this.permission.refused(source);
       throw error;
     }

@@ -1,5 +1,6 @@
 /** Whose content is asked for, with whose credentials, and what an upstream's yes to them is remembered under. */
-import { createHash } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
+import { ClientLogin } from '../config/principal';
 import type { Registry } from '../config/registry-table';
 import { canonicalName, type CanonicalName, type RepositoryName } from '../oci/repository-name';
 import type { Principal } from '../upstream/upstream.client';
@@ -14,6 +15,7 @@ export interface Source {
 /**
  * By which credentials an upstream said yes: `anonymous.<hash>` or `configured.<hash>`. The hash is of the registry's address
  * and of the configured user name, so that a yes to other credentials, or of another registry under the same name, is none.
+ * `client.<hash>` is a client's own login, under a key that ends with the process: it is not for the disk.
  */
 export type Via = string & { readonly __brand: 'Via' };
 
@@ -24,6 +26,7 @@ export function nameOf({ registry, repository }: Source): CanonicalName {
 
 /** As which the source asks. Without configured credentials every request is anonymous upstream, and its yes is everybody's. */
 export function viaOf({ registry, as }: Pick<Source, 'registry' | 'as'>): Via {
+  if (as instanceof ClientLogin) return clientVia(registry, as);
   const username = as === 'configured' ? registry.credentials[0]?.username : undefined;
   return via(registry, username);
 }
@@ -33,6 +36,24 @@ export function viasFor(source: Pick<Source, 'registry' | 'as'>): readonly Via[]
   const own = viaOf(source);
   const anonymous = via(source.registry, undefined);
   return own === anonymous ? [own] : [own, anonymous];
+}
+
+/** True for what a client's own login was told. */
+export function isClients(via: Via): boolean {
+  return via.startsWith(CLIENT);
+}
+
+const CLIENT = 'client.';
+const key = randomBytes(32);
+
+/** A client that shows nothing is as anonymous as anybody. */
+function clientVia(registry: Registry, login: ClientLogin): Via {
+  const authorization = login.authorizationFor(registry);
+  if (authorization === undefined) return via(registry, undefined);
+  const hash = createHmac('sha256', key).update(
+    JSON.stringify([registry.url.origin, authorization]),
+  );
+  return `${CLIENT}${hash.digest('hex').slice(0, 32)}` as Via;
 }
 
 /** By the registry itself, so that each is hashed once; one whose settings were reloaded is another. */

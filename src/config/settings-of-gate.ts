@@ -6,21 +6,12 @@ import {
   keySecret,
   oneOf,
   path,
-  readBy,
   repositoryGlobs,
   serviceName,
-  Unreadable,
   wholeSeconds,
 } from './setting-values';
 
-const authMode = readBy((text): 'accounts' => {
-  const mode = text.toLowerCase();
-  if (mode === 'accounts') return mode;
-  if (mode === 'relay' || mode === 'passthrough' || mode === 'open') {
-    throw new Unreadable('is not supported by this version; remove it, or set accounts');
-  }
-  throw new Unreadable('is not known; set accounts');
-});
+const authMode = oneOf('accounts', 'relay', 'passthrough', 'open');
 
 export const listening = {
   HOST: always({

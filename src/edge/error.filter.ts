@@ -8,8 +8,9 @@ import {
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Log } from '../journal/log';
 import { OciError } from '../oci/oci-error';
+import { UpstreamChallenge } from '../oci/upstream-challenge';
 import { sendError } from './answer';
-import { contextOf } from './request-context';
+import { contextOf, type RequestContext } from './request-context';
 
 /** Every error of every room leaves here. Unknown ones are logged with the request's id, and only the id is told. */
 @Catch()
@@ -19,8 +20,16 @@ export class ErrorFilter implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const request = http.getRequest<IncomingMessage>();
-    refuse(request, http.getResponse<ServerResponse>(), error, contextOf(request)?.id, this.log);
+    const context = contextOf(request);
+    const told = inTheGatesWords(error, context);
+    refuse(request, http.getResponse<ServerResponse>(), told, context?.id, this.log);
   }
+}
+
+/** What a registry asks of the client itself, is asked with a realm of the gate's. */
+function inTheGatesWords(error: unknown, context: RequestContext | undefined): unknown {
+  if (!(error instanceof UpstreamChallenge)) return error;
+  return context?.identity?.challenged?.(error.challenge) ?? error;
 }
 
 /** Answers with an error. A client that has left is told nothing, and its leaving is no fault of anybody's. */

@@ -93,6 +93,8 @@ export interface Identity {
   /** Raised when the account's sessions are ended; 0 for an anonymous reader. */
   readonly epoch: number;
   readonly admin: boolean;
+  /** True where the gate itself does not know whether what was shown is good: then only a 401 says that it is not. */
+  readonly unjudged?: boolean;
   /** True when both the account's rights of now and the token that came along allow it. */
   may(name: CanonicalName, action: RepositoryAction): boolean;
   /** True when a listing may show the repository: the account may pull it, whatever the token at hand was made for. */

@@ -28,6 +28,11 @@ export function formatBearerChallenge({ realm, service, scope, error }: BearerCh
   return `Bearer ${params.map(([name, value]) => `${name}=${quote(value)}`).join(',')}`;
 }
 
+/** User name and password are UTF-8: RFC 7617 § 2.1. */
+export function formatBasicChallenge(realm: string): string {
+  return `Basic realm=${quote(realm)}, charset="UTF-8"`;
+}
+
 function quote(value: string): string {
   return `"${value.replace(/["\\]/g, '\\$&')}"`;
 }

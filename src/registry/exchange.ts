@@ -35,6 +35,17 @@ export function untilClientLeaves(response: ServerResponse): AbortSignal {
   return controller.signal;
 }
 
+/** To whom what is begun is counted: the account, else the client's address. */
+export function ownerOf({
+  identity,
+  context,
+}: {
+  readonly identity: Identity;
+  readonly context: RequestContext;
+}): string {
+  return identity.username ?? `address ${context.client}`;
+}
+
 /** The repository as the upstream knows it, asked for with the credentials that the reader is entitled to. */
 export function sourceOf(name: NamedRepository, identity: Identity) {
   return {

@@ -18,7 +18,7 @@ import { OciError } from '../oci/oci-error';
 import { discard, type UpstreamResponse } from '../upstream/upstream.client';
 import { refusalOf } from '../upstream/upstream-refusal';
 import { UnansweredBody } from './body-relay';
-import { admitted, type Admitted } from './exchange';
+import { admitted, ownerOf, type Admitted } from './exchange';
 import { OpenUploads } from './open-uploads';
 import { UploadLocation } from './upload-location';
 import { UploadSessions } from './upload-sessions';
@@ -46,7 +46,7 @@ export class UploadsController {
     const exchange = admitted(request, 'uploads');
     const { context, identity, asked } = exchange;
     const { name, digest, mount } = asked;
-    const account = identity.username ?? '';
+    const account = ownerOf(exchange);
     const place = this.open.reserve(account);
     // Whoever may not read the source, or asks for another registry's, uploads the blob like anybody else.
     const mountable =
@@ -85,7 +85,7 @@ export class UploadsController {
       method: 'PATCH',
       to: at,
     });
-    if (answer.status !== 202) throw await this.#refusal(answer, identity.username, asked.uuid);
+    if (answer.status !== 202) throw await this.#refusal(answer, exchange);
     await discard(answer);
     this.#accepted(
       exchange,
@@ -108,7 +108,7 @@ export class UploadsController {
     refuseOddRange(request);
     context.wantBody();
     await this.#finish(exchange, request, response, at, asked.digest);
-    this.open.end(identity.username ?? '', asked.uuid);
+    this.open.end(ownerOf(exchange), asked.uuid);
   }
 
   @Get('upload')
@@ -117,7 +117,7 @@ export class UploadsController {
     const { identity, asked } = exchange;
     const at = this.location.open(asked.name, identity, asked.uuid, asked.state);
     const answer = await this.sessions.ask('GET', asked.name, identity, at);
-    if (answer.status !== 204) throw await this.#refusal(answer, identity.username, asked.uuid);
+    if (answer.status !== 204) throw await this.#refusal(answer, exchange);
     await discard(answer);
     this.#accepted(
       exchange,
@@ -131,13 +131,13 @@ export class UploadsController {
 
   @Delete('upload')
   async cancel(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
-    const { identity, asked } = admitted(request, 'upload');
+    const exchange = admitted(request, 'upload');
+    const { identity, asked } = exchange;
     const at = this.location.open(asked.name, identity, asked.uuid, asked.state);
     const answer = await this.sessions.ask('DELETE', asked.name, identity, at);
-    if (answer.status !== 204 && answer.status !== 202)
-      throw await this.#refusal(answer, identity.username, asked.uuid);
+    if (answer.status !== 204 && answer.status !== 202) throw await this.#refusal(answer, exchange);
     await discard(answer);
-    this.open.end(identity.username ?? '', asked.uuid);
+    this.open.end(ownerOf(exchange), asked.uuid);
     response.writeHead(204).end();
   }
 
@@ -179,15 +179,16 @@ export class UploadsController {
   }
 
   #accepted(
-    { identity, asked }: Pushing,
+    exchange: Pushing,
     response: ServerResponse,
     next: URL,
     uuid: string,
     range: string,
     status = 202,
   ): void {
+    const { identity, asked } = exchange;
     const { name } = asked;
-    this.open.touch(identity.username ?? '', uuid);
+    this.open.touch(ownerOf(exchange), uuid);
     response.writeHead(status, {
       Location: this.location.seal(name, identity, uuid, next),
       'Docker-Upload-UUID': uuid,
@@ -198,12 +199,8 @@ export class UploadsController {
   }
 
   /** An upload that the upstream knows no more counts no more. */
-  async #refusal(
-    answer: UpstreamResponse,
-    account: string | undefined,
-    uuid: string,
-  ): Promise<OciError> {
-    if (answer.status === 404) this.open.end(account ?? '', uuid);
+  async #refusal(answer: UpstreamResponse, exchange: Admitted<'upload'>): Promise<OciError> {
+    if (answer.status === 404) this.open.end(ownerOf(exchange), exchange.asked.uuid);
     return refusalOf(answer, 'BLOB_UPLOAD_UNKNOWN');
   }
 }

@@ -92,6 +92,7 @@ function loginKey(client: string, username: string): string {
  */
 function isFailedLogin({ asked, identity }: RequestContext, response: ServerResponse): boolean {
   if (identity?.username !== undefined) return false;
+  if (identity?.unjudged) return response.statusCode === 401;
   // Whoever leaves before the verdict is charged as well: how soon it comes the next time would tell it.
   if (!response.headersSent) return true;
   const { statusCode: status } = response;

@@ -11,6 +11,7 @@ const ANSWER = z.object({
   token: z.string().nullish(),
   access_token: z.string().nullish(),
   expires_in: z.unknown().optional(),
+  refresh_token: z.unknown().optional(),
 });
 
 const DEFAULT_LIFE = 60;
@@ -20,13 +21,18 @@ export interface IssuedToken {
   readonly token: string;
   /** Seconds; 60 when the endpoint does not say. */
   readonly life: number;
+  /** Where one was asked for, and given. */
+  readonly refreshToken?: string;
 }
 
 /** The token in the answer, or undefined when there is none that can be used. */
 export function parseTokenAnswer(bytes: Buffer): IssuedToken | undefined {
   const answer = ANSWER.safeParse(jsonOf(bytes)).data;
   const token = TOKEN.safeParse(answer?.token || answer?.access_token).data;
-  return token === undefined ? undefined : { token, life: lifeOf(answer?.expires_in) };
+  if (token === undefined) return undefined;
+  const refreshToken = TOKEN.safeParse(answer?.refresh_token).data;
+  const life = lifeOf(answer?.expires_in);
+  return refreshToken === undefined ? { token, life } : { token, life, refreshToken };
 }
 
 /** Some endpoints write the number as text. */

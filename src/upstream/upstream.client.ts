@@ -5,10 +5,10 @@ import type https from 'node:https';
 import { ClientLogin } from '../config/principal';
 import type { Registry } from '../config/registry-table';
 import type { Access } from '../oci/access';
+import { UpstreamChallenge } from '../oci/upstream-challenge';
 import { UpstreamPatience } from './patience';
 import { Redirects } from './redirects';
 import { Transport } from './transport';
-import { UpstreamChallenge } from './upstream-challenge';
 import { notAllowed, type Principal, UpstreamTokens } from './upstream-tokens';
 import { discard, type UpstreamResponse } from './upstream-response';
 
@@ -115,7 +115,7 @@ export class UpstreamClient implements OnApplicationShutdown {
     const answer = await this.#send(request, as.authorizationFor(registry), answered);
     if (answer.status !== 401) return admitted(answer, request);
     await discard(answer);
-    throw new UpstreamChallenge(registry.name, answer.headers['www-authenticate']);
+    throw new UpstreamChallenge(answer.headers['www-authenticate']);
   }
 
   async #send(

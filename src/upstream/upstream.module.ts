@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { Log } from '../journal/log';
 import { Dialer } from './dialer';
 import { EgressPolicy } from './egress-policy';
+import { LoginRelay } from './login-relay';
 import { UpstreamPatience } from './patience';
 import { Redirects } from './redirects';
 import { Transport } from './transport';
@@ -18,6 +19,7 @@ import { UpstreamTokens } from './upstream-tokens';
     Transport,
     Redirects,
     UpstreamTokens,
+    LoginRelay,
     {
       provide: UpstreamPatience,
       inject: [UpstreamFaults, Log],
@@ -25,6 +27,6 @@ import { UpstreamTokens } from './upstream-tokens';
     },
     UpstreamClient,
   ],
-  exports: [EgressPolicy, UpstreamFaults, UpstreamTokens, UpstreamClient],
+  exports: [EgressPolicy, LoginRelay, UpstreamFaults, UpstreamTokens, UpstreamClient],
 })
 export class UpstreamModule {}

@@ -14,6 +14,8 @@ export interface RegistryOptions {
   readonly auth?: UpstreamAuth;
   /** A port that was free a moment ago, for one that starts late or again; else the system chooses. */
   readonly port?: number;
+  /** Somebody else who may log in there. With tokens: who may pull below `public/` alone. */
+  readonly guest?: Account;
 }
 
 /** One line of the registry's access log. */
@@ -91,10 +93,11 @@ export class Registry {
 
 /** Starts a registry. It is empty, and gone when the spec is over. */
 export async function startRegistry(options: RegistryOptions = {}): Promise<Registry> {
-  const { auth = 'none', port = 0 } = options;
+  const { auth = 'none', port = 0, guest } = options;
   const folder = freshFolder('registry');
   const credentials = auth === 'none' ? undefined : { username: 'robot', password: unique('up-') };
-  const tokens = auth === 'token' && credentials ? await startTokenServer(credentials) : undefined;
+  const tokens =
+    auth === 'token' && credentials ? await startTokenServer(credentials, guest) : undefined;
   const config: Record<string, unknown> = {
     version: '0.1',
     log: { level: 'info', formatter: 'json' },
@@ -111,7 +114,10 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Regi
   } else if (credentials) {
     const file = join(folder, 'htpasswd');
     const { username, password } = credentials;
-    writeFileSync(file, await succeed('htpasswd', ['-Bbn', username, password]));
+    const lines = [{ username, password }, ...(guest ? [guest] : [])].map((account) =>
+      succeed('htpasswd', ['-Bbn', account.username, account.password]),
+    );
+    writeFileSync(file, (await Promise.all(lines)).join(''));
     config['auth'] = { htpasswd: { realm: 'upstream', path: file } };
   }
   const file = join(folder, 'config.yml');

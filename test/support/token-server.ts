@@ -1,13 +1,13 @@
 /**
- * A token server for a real registry (`auth: token`): Basic in, ES256 token with its certificate in `x5c` out.
- * CNCF distribution, docs/spec/auth/{token,jwt}.
+ * A token server for a real registry (`auth: token`): Basic or a refresh token in, ES256 token with its certificate in `x5c`
+ * out. CNCF distribution, docs/spec/auth/{token,oauth,jwt}.
  */
 import { createPrivateKey, randomUUID, sign } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import type { Account } from './http';
+import { basic, type Account } from './http';
 import { atTheEnd, freshFolder } from './lifecycle';
 import { succeed } from './processes';
 
@@ -24,8 +24,11 @@ export interface TokenServer {
 const SERVICE = 'upstream.test';
 const ISSUER = 'upstream-issuer';
 
-/** Starts a token server that grants every scope to one account, and to nobody else. */
-export async function startTokenServer({ username, password }: Account): Promise<TokenServer> {
+/**
+ * Starts a token server that grants every scope to one account, and to nobody else.
+ * @param guest one more, which may only pull, and only below `public/`.
+ */
+export async function startTokenServer(owner: Account, guest?: Account): Promise<TokenServer> {
   const folder = freshFolder('token-server');
   const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
   const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
@@ -33,17 +36,33 @@ export async function startTokenServer({ username, password }: Account): Promise
   await succeed('openssl', ['req', '-x509', ...kind, ...out]);
   const mint = minter(readFileSync(key, 'utf8'), readFileSync(certificate, 'utf8'));
 
-  const expected = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+  const accounts = guest ? [owner, guest] : [owner];
+  const refreshTokens = new Map(accounts.map((account) => [`refresh-${randomUUID()}`, account]));
   const asked: string[] = [];
   const server: Server = createServer((request, response) => {
-    const url = new URL(request.url ?? '/', 'http://token');
-    response.setHeader('content-type', 'application/json');
-    if (request.method !== 'GET') return response.writeHead(404).end('{}');
-    if (request.headers.authorization !== expected) return response.writeHead(401).end('{}');
-    asked.push(url.search);
-    const scopes = url.searchParams.getAll('scope').flatMap((scope) => scope.split(' '));
-    const token = mint(username, scopes);
-    return response.end(JSON.stringify({ token, access_token: token, expires_in: 300 }));
+    const answer = async () => {
+      const url = new URL(request.url ?? '/', 'http://token');
+      const form = new URLSearchParams(await textOf(request));
+      const account =
+        request.method === 'POST'
+          ? refreshTokens.get(form.get('refresh_token') ?? '')
+          : accounts.find((one) => request.headers.authorization === basic(one).authorization);
+      response.setHeader('content-type', 'application/json');
+      if (!account) return response.writeHead(401).end('{}');
+      const parameters = request.method === 'POST' ? form : url.searchParams;
+      asked.push(url.search);
+      const scopes = parameters.getAll('scope').flatMap((scope) => scope.split(' '));
+      const token = mint(
+        account.username,
+        account === guest ? scopes.flatMap(guestScopes) : scopes,
+      );
+      const [refresh] = [...refreshTokens].find(([, whose]) => whose === account) ?? [];
+      const offline = parameters.get('offline_token') === 'true' ? { refresh_token: refresh } : {};
+      return response.end(
+        JSON.stringify({ token, access_token: token, expires_in: 300, ...offline }),
+      );
+    };
+    answer().catch(() => response.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   atTheEnd(() => {
@@ -53,6 +72,18 @@ export async function startTokenServer({ username, password }: Account): Promise
   const { port } = server.address() as AddressInfo;
   const realm = `http://127.0.0.1:${port}/token`;
   return { realm, service: SERVICE, issuer: ISSUER, certificate, asked };
+}
+
+async function textOf(request: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const chunk of request) text += String(chunk);
+  return text;
+}
+
+function guestScopes(scope: string): string[] {
+  const { type, name, actions } = accessOf(scope);
+  const open = type === 'repository' && name.startsWith('public/') && actions.includes('pull');
+  return open ? [`repository:${name}:pull`] : [];
 }
 
 function minter(privateKey: string, certificate: string) {

@@ -45,7 +45,8 @@ export class Accounts {
     this.#settings = settings;
     this.#log = log;
     this.#hasher = hasher;
-    this.#fixed = new FixedAccounts(settings.accounts);
+    // In relay they are logins at the registry, and no accounts of the gate's.
+    this.#fixed = new FixedAccounts(settings.authMode === 'accounts' ? settings.accounts : []);
     const { dataDir, htpasswdFile } = settings;
     this.#store = new AccountStore({ dataDir, htpasswdFile, fixed: this.#fixed.names, audit, log });
     const store = this.#store;

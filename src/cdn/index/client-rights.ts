@@ -1,0 +1,186 @@
+/**
+ * What registries said to clients with logins of their own. It is remembered for a minute and in memory alone: such a login
+ * may end at any time without the gate's being told, and nothing of it outlives the process.
+ */
+import { LRUCache } from 'lru-cache';
+import type { Digest } from '../../oci/digest';
+import type { Tag } from '../../oci/reference';
+import type { CanonicalName } from '../../oci/repository-name';
+import { isClients, type Via } from '../source';
+import type {
+  ContentIndex,
+  HeldContent,
+  HeldRepository,
+  Link,
+  TagEntry,
+  TagRecord,
+} from './content-index';
+
+/** Milliseconds. */
+const REMEMBERED_FOR = 60_000;
+const MAX_LINKS = 50_000;
+const MAX_TAGS = 20_000;
+
+interface Yes {
+  readonly name: CanonicalName;
+  readonly digest: Digest;
+  readonly link: Link;
+}
+
+/** An index beside which clients' rights are remembered; all else is the index's own. */
+export class ClientRights implements ContentIndex {
+  readonly #yeses: LRUCache<string, Yes>;
+  /** The keys of {@link #yeses}, by name and digest. */
+  readonly #byContent = new Map<string, Set<string>>();
+  readonly #tags: LRUCache<string, TagRecord>;
+  /** Raised by each push and deletion: what was asked for before must not be remembered after it. */
+  #version = 0;
+
+  constructor(private readonly index: ContentIndex) {
+    this.#yeses = new LRUCache({
+      max: MAX_LINKS,
+      ttl: REMEMBERED_FOR,
+      ttlAutopurge: false,
+      dispose: (yes, key, reason) => {
+        if (reason !== 'set') this.#forgetKey(yes, key);
+      },
+    });
+    this.#tags = new LRUCache({ max: MAX_TAGS, ttl: REMEMBERED_FOR });
+  }
+
+  async links(name: CanonicalName, digest: Digest): Promise<readonly Link[]> {
+    const lasting = await this.index.links(name, digest);
+    const keys = this.#byContent.get(contentKey(name, digest));
+    if (!keys) return lasting;
+    // One that is too old is disposed of by being asked for.
+    const passing = [...keys].flatMap((key) => this.#yeses.get(key)?.link ?? []);
+    return [...lasting, ...passing];
+  }
+
+  async link(name: CanonicalName, digest: Digest, link: Link): Promise<void> {
+    if (!isClients(link.via)) return this.index.link(name, digest, link);
+    if (!(await this.index.content(digest))) return;
+    const content = contentKey(name, digest);
+    const key = `${content} ${link.via} ${link.mediaType === undefined ? 'blob' : 'manifest'}`;
+    this.#yeses.set(key, { name, digest, link });
+    const keys = this.#byContent.get(content) ?? new Set();
+    this.#byContent.set(content, keys.add(key));
+  }
+
+  async unlink(name: CanonicalName, only: { digest?: Digest; via?: Via } = {}): Promise<void> {
+    for (const [key, yes] of [...this.#yeses.entries()]) {
+      const meant =
+        yes.name === name &&
+        (only.digest === undefined || yes.digest === only.digest) &&
+        (only.via === undefined || yes.link.via === only.via);
+      if (meant) this.#yeses.delete(key);
+    }
+    if (only.via === undefined || !isClients(only.via)) await this.index.unlink(name, only);
+  }
+
+  async tag(name: CanonicalName, tag: Tag, via: Via): Promise<TagEntry> {
+    if (!isClients(via)) return this.index.tag(name, tag, via);
+    return { record: this.#tags.get(tagKey(name, tag, via)), version: this.#version };
+  }
+
+  async setTag(
+    name: CanonicalName,
+    tag: Tag,
+    via: Via,
+    record: TagRecord,
+    ifVersion: number,
+  ): Promise<boolean> {
+    if (!isClients(via)) return this.index.setTag(name, tag, via, record, ifVersion);
+    if (ifVersion !== this.#version) return false;
+    this.#tags.set(tagKey(name, tag, via), record);
+    return true;
+  }
+
+  async forgetTag(name: CanonicalName, tag?: Tag): Promise<void> {
+    this.#version += 1;
+    const meant = tag === undefined ? `${name} ` : `${name} ${tag} `;
+    for (const key of [...this.#tags.keys()]) if (key.startsWith(meant)) this.#tags.delete(key);
+    await this.index.forgetTag(name, tag);
+  }
+
+  async dropTag(name: CanonicalName, tag: Tag, via: Via): Promise<void> {
+    if (!isClients(via)) return this.index.dropTag(name, tag, via);
+    this.#tags.delete(tagKey(name, tag, via));
+  }
+
+  content(digest: Digest): Promise<HeldContent | undefined> {
+    return this.index.content(digest);
+  }
+
+  add(digest: Digest, size: number): Promise<void> {
+    return this.index.add(digest, size);
+  }
+
+  async remove(digest: Digest): Promise<void> {
+    for (const [key, yes] of [...this.#yeses.entries()])
+      if (yes.digest === digest) this.#yeses.delete(key);
+    await this.index.remove(digest);
+  }
+
+  list(after: Digest | undefined, limit: number): Promise<readonly HeldContent[]> {
+    return this.index.list(after, limit);
+  }
+
+  linked(
+    name: CanonicalName,
+    after: Digest | undefined,
+    limit: number,
+  ): Promise<readonly Digest[]> {
+    return this.index.linked(name, after, limit);
+  }
+
+  isLinked(digest: Digest): Promise<boolean> {
+    return this.index.isLinked(digest);
+  }
+
+  repositories(
+    after: CanonicalName | undefined,
+    limit: number,
+  ): Promise<readonly HeldRepository[]> {
+    return this.index.repositories(after, limit);
+  }
+
+  suspended(): Promise<readonly string[]> {
+    return this.index.suspended();
+  }
+
+  suspend(registry: string, refused: boolean): Promise<void> {
+    return this.index.suspend(registry, refused);
+  }
+
+  touch(digest: Digest): void {
+    this.index.touch(digest);
+  }
+
+  coldest(limit: number, before?: number): Promise<readonly HeldContent[]> {
+    return this.index.coldest(limit, before);
+  }
+
+  totals(): Promise<{ readonly contents: number; readonly bytes: number }> {
+    return this.index.totals();
+  }
+
+  close(): Promise<void> {
+    return this.index.close();
+  }
+
+  #forgetKey({ name, digest }: Yes, key: string): void {
+    const content = contentKey(name, digest);
+    const keys = this.#byContent.get(content);
+    keys?.delete(key);
+    if (keys?.size === 0) this.#byContent.delete(content);
+  }
+}
+
+function contentKey(name: CanonicalName, digest: Digest): string {
+  return `${name} ${digest}`;
+}
+
+function tagKey(name: CanonicalName, tag: Tag, via: Via): string {
+  return `${name} ${tag} ${via}`;
+}

@@ -1,0 +1,231 @@
+/** Clients' own logins at registries: what a registry asks of them, and its answers to them. Nothing here is the gate's own. */
+import { Injectable } from '@nestjs/common';
+import { createHmac, randomBytes } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import type { Registry } from '../config/registry-table';
+import { type Access, formatScope } from '../oci/access';
+import { parseChallenges } from '../oci/challenge';
+import { OciError } from '../oci/oci-error';
+import { type Asks, asksOf, queryOf } from './asks';
+import { EgressPolicy } from './egress-policy';
+import { type IssuedToken, parseTokenAnswer } from './token-answer';
+import { Transport } from './transport';
+import { discard, readBody, type UpstreamResponse } from './upstream-response';
+
+/** What a registry asks of clients, with what a challenge of ours has to repeat. */
+type Asked = Asks & { readonly basicRealm?: string };
+
+interface Known {
+  readonly asks: Asked;
+  readonly until: number;
+}
+
+/** User name and password, or a refresh token that the endpoint gave out before. */
+export type ClientProof =
+  { readonly username: string; readonly password: string } | { readonly refreshToken: string };
+
+/** Milliseconds for which what a registry asks is taken for what it still asks. */
+const KNOWN_FOR = 5 * 60_000;
+/** Milliseconds for which a registry's yes to user name and password is remembered. Its no never is. */
+const TAKEN_FOR = 60_000;
+const MAX_TAKEN = 10_000;
+const MAX_ANSWER = 1024 * 1024;
+
+@Injectable()
+export class LoginRelay {
+  readonly #known = new WeakMap<Registry, Known>();
+  readonly #asking = new WeakMap<Registry, Promise<Asked>>();
+  // Remembered under a key that nobody else has, so that a memory dump lists no passwords.
+  readonly #key = randomBytes(32);
+  readonly #taken = new LRUCache<string, true>({ max: MAX_TAKEN, ttl: TAKEN_FOR });
+  readonly #taking = new Map<string, Promise<boolean>>();
+
+  constructor(
+    private readonly transport: Transport,
+    private readonly policy: EgressPolicy,
+  ) {}
+
+  /** What the registry asks of clients; while it is away, what it asked when it was last seen. */
+  async asks(
+    registry: Registry,
+  ): Promise<
+    | { readonly scheme: 'nothing' }
+    | { readonly scheme: 'basic'; readonly realm: string }
+    | { readonly scheme: 'bearer'; readonly service: string | undefined }
+  > {
+    const asked = await this.#asked(registry);
+    if (asked.scheme !== 'basic') return asked;
+    return { scheme: 'basic', realm: asked.basicRealm ?? registry.name };
+  }
+
+  /** Whether the registry takes user name and password, asked once however many requests come with them. */
+  async takes(registry: Registry, username: string, password: string): Promise<boolean> {
+    const login = JSON.stringify([registry.name, registry.url.origin, username, password]);
+    const key = createHmac('sha256', this.#key).update(login).digest('base64url');
+    if (this.#taken.has(key)) return true;
+    let taking = this.#taking.get(key);
+    if (!taking) {
+      taking = this.#take(registry, username, password).finally(() => this.#taking.delete(key));
+      this.#taking.set(key, taking);
+    }
+    const taken = await taking;
+    if (taken) this.#taken.set(key, true);
+    return taken;
+  }
+
+  /**
+   * A token of the registry's own, for a client with a login of its own there.
+   * @returns undefined where the endpoint refuses.
+   * @throws OciError BAD_UPSTREAM, TOOMANYREQUESTS, UNAVAILABLE, UPSTREAM_TIMEOUT
+   */
+  async token(
+    registry: Registry,
+    {
+      login,
+      access,
+      offline,
+    }: {
+      readonly login?: ClientProof;
+      readonly access: readonly Access[];
+      readonly offline: boolean;
+    },
+  ): Promise<IssuedToken | undefined> {
+    const asked = await this.#asked(registry);
+    if (asked.scheme !== 'bearer')
+      throw new OciError('BAD_UPSTREAM', {
+        message: `${registry.name} asks for no token any more`,
+      });
+    const realm = this.#realm(registry, asked.realm);
+    const to = {
+      registry: registry.name,
+      peer: 'tokens',
+      origin: realm,
+      trust: this.policy.trustOf(registry, realm, registry.authHosts),
+    } as const;
+    if (login && 'refreshToken' in login) {
+      const form = refreshForm(asked.service, access, login.refreshToken);
+      const response = await this.transport.send({
+        ...to,
+        path: `${realm.pathname}${realm.search}`,
+        method: 'POST',
+        headers: {
+          accept: 'application/json',
+          'content-type': 'application/x-www-form-urlencoded',
+        },
+        body: form,
+      });
+      return this.#issued(registry, response);
+    }
+    const query = queryOf(realm, asked.service, access);
+    const wanted = offline ? `${query}${query === '' ? '?' : '&'}offline_token=true` : query;
+    const authorization = login && basicOf(login.username, login.password);
+    const response = await this.transport.send({
+      ...to,
+      path: `${realm.pathname}${wanted}${wanted === '' ? '?' : '&'}client_id=tidegate`,
+      method: 'GET',
+      headers: {
+        accept: 'application/json',
+        ...(authorization === undefined ? {} : { authorization }),
+      },
+    });
+    return this.#issued(registry, response);
+  }
+
+  async #asked(registry: Registry): Promise<Asked> {
+    const known = this.#known.get(registry);
+    if (known && known.until > performance.now()) return known.asks;
+    let asking = this.#asking.get(registry);
+    if (!asking) {
+      asking = this.#probe(registry).finally(() => this.#asking.delete(registry));
+      this.#asking.set(registry, asking);
+    }
+    try {
+      const asks = await asking;
+      this.#known.set(registry, { asks, until: performance.now() + KNOWN_FOR });
+      return asks;
+    } catch (error) {
+      if (known) return known.asks;
+      throw error;
+    }
+  }
+
+  async #probe(registry: Registry): Promise<Asked> {
+    const response = await this.transport.send({
+      ...registryItself(registry),
+      method: 'GET',
+      headers: {},
+    });
+    await discard(response);
+    if (response.status !== 401) return { scheme: 'nothing' };
+    const header = response.headers['www-authenticate'];
+    const asks = asksOf(header);
+    if (!asks) {
+      throw new OciError('BAD_UPSTREAM', {
+        message: `${registry.name} asks for a login of a kind that is not known here`,
+      });
+    }
+    const basic = parseChallenges(header ?? '').find(({ scheme }) => scheme === 'basic');
+    return { ...asks, basicRealm: printable(basic?.params['realm']) };
+  }
+
+  async #take(registry: Registry, username: string, password: string): Promise<boolean> {
+    const response = await this.transport.send({
+      ...registryItself(registry),
+      method: 'GET',
+      headers: { authorization: basicOf(username, password) },
+    });
+    await discard(response);
+    return response.status >= 200 && response.status < 300;
+  }
+
+  /** Where clients' passwords go: only where the registry's own credentials might. */
+  #realm(registry: Registry, text: string): URL {
+    const realm = URL.canParse(text) ? new URL(text) : undefined;
+    if (realm && this.policy.allowsRealm(registry, realm)) return realm;
+    throw new OciError('BAD_UPSTREAM', {
+      message: `${registry.name} names a token endpoint that it may not name`,
+    });
+  }
+
+  async #issued(registry: Registry, response: UpstreamResponse): Promise<IssuedToken | undefined> {
+    if (response.status === 200) {
+      const issued = parseTokenAnswer(await readBody(response, MAX_ANSWER));
+      if (issued) return issued;
+      throw new OciError('BAD_UPSTREAM', {
+        message: `the token endpoint of ${registry.name} gave no token that can be used`,
+      });
+    }
+    await discard(response);
+    if (REFUSALS.has(response.status)) return undefined;
+    throw new OciError('BAD_UPSTREAM', {
+      message: `the token endpoint of ${registry.name} answered ${response.status}`,
+    });
+  }
+}
+
+/** 400 is OAuth2's word for a grant that is not good: RFC 6749 § 5.2. 404 and 405 are those of endpoints without POST. */
+const REFUSALS: ReadonlySet<number> = new Set([400, 401, 403, 404, 405]);
+
+function registryItself({ name, url }: Registry) {
+  return { registry: name, origin: url, path: '/v2/', trust: 'own' } as const;
+}
+
+function refreshForm(
+  service: string | undefined,
+  access: readonly Access[],
+  refreshToken: string,
+): Buffer {
+  const form = new URLSearchParams({ grant_type: 'refresh_token', client_id: 'tidegate' });
+  if (service !== undefined) form.set('service', service);
+  if (access.length > 0) form.set('scope', access.map(formatScope).join(' '));
+  form.set('refresh_token', refreshToken);
+  return Buffer.from(form.toString());
+}
+
+function basicOf(username: string, password: string): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+}
+
+function printable(realm: string | undefined): string | undefined {
+  return realm !== undefined && /^[\x20-\x7e]{1,255}$/.test(realm) ? realm : undefined;
+}
