@@ -36,16 +36,20 @@ export class ClientRights implements ContentIndex {
   /** Raised by each push and deletion: what was asked for before must not be remembered after it. */
   #version = 0;
 
-  constructor(private readonly index: ContentIndex) {
+  /** @param now milliseconds of a clock that never goes back. */
+  constructor(
+    private readonly index: ContentIndex,
+    now: () => number = () => performance.now(),
+  ) {
+    const passing = { ttl: REMEMBERED_FOR, ttlResolution: 0, perf: { now } };
     this.#yeses = new LRUCache({
       max: MAX_LINKS,
-      ttl: REMEMBERED_FOR,
-      ttlAutopurge: false,
+      ...passing,
       dispose: (yes, key, reason) => {
         if (reason !== 'set') this.#forgetKey(yes, key);
       },
     });
-    this.#tags = new LRUCache({ max: MAX_TAGS, ttl: REMEMBERED_FOR });
+    this.#tags = new LRUCache({ max: MAX_TAGS, ...passing });
   }
 
   async links(name: CanonicalName, digest: Digest): Promise<readonly Link[]> {
@@ -68,13 +72,12 @@ export class ClientRights implements ContentIndex {
   }
 
   async unlink(name: CanonicalName, only: { digest?: Digest; via?: Via } = {}): Promise<void> {
-    for (const [key, yes] of [...this.#yeses.entries()]) {
-      const meant =
+    this.#drop(
+      (yes) =>
         yes.name === name &&
         (only.digest === undefined || yes.digest === only.digest) &&
-        (only.via === undefined || yes.link.via === only.via);
-      if (meant) this.#yeses.delete(key);
-    }
+        (only.via === undefined || yes.link.via === only.via),
+    );
     if (only.via === undefined || !isClients(only.via)) await this.index.unlink(name, only);
   }
 
@@ -99,7 +102,8 @@ export class ClientRights implements ContentIndex {
   async forgetTag(name: CanonicalName, tag?: Tag): Promise<void> {
     this.#version += 1;
     const meant = tag === undefined ? `${name} ` : `${name} ${tag} `;
-    for (const key of [...this.#tags.keys()]) if (key.startsWith(meant)) this.#tags.delete(key);
+    const keys = [...this.#tags.keys()].filter((key) => key.startsWith(meant));
+    for (const key of keys) this.#tags.delete(key);
     await this.index.forgetTag(name, tag);
   }
 
@@ -117,8 +121,7 @@ export class ClientRights implements ContentIndex {
   }
 
   async remove(digest: Digest): Promise<void> {
-    for (const [key, yes] of [...this.#yeses.entries()])
-      if (yes.digest === digest) this.#yeses.delete(key);
+    this.#drop((yes) => yes.digest === digest);
     await this.index.remove(digest);
   }
 
@@ -167,6 +170,11 @@ export class ClientRights implements ContentIndex {
 
   close(): Promise<void> {
     return this.index.close();
+  }
+
+  #drop(isMeant: (yes: Yes) => boolean): void {
+    const meant = [...this.#yeses.entries()].filter(([, yes]) => isMeant(yes));
+    for (const [key] of meant) this.#yeses.delete(key);
   }
 
   #forgetKey({ name, digest }: Yes, key: string): void {
