@@ -1,5 +1,6 @@
 import { settingsFor } from '../../test/support/behind-edge';
-import { Registries, registryTableOf } from '../config/registry-table';
+import { Registries } from '../config/registry-table';
+import { registryTableOf } from '../config/registry-table-of';
 import type { Settings } from '../config/settings';
 import type { RequestContext } from '../edge/request-context';
 import { AccessPolicy } from './access-policy';
