@@ -93,6 +93,7 @@ describe.each(WAYS)('listings and pushes by $way', ({ from, prefix, ns, host }) 
       const got: Answer = await follow(at);
       expect(got.status).toBe(200);
       all.push(got);
+      if (all.length > 10) throw new Error(`the pages have no end: ${at}`);
       const link: string | undefined = String(got.headers.link ?? '');
       at = /^<([^>]+)>; rel="next"$/.exec(link)?.[1];
     }

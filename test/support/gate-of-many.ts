@@ -2,7 +2,7 @@
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { readFileSync } from 'node:fs';
-import { createServer, type RequestListener } from 'node:http';
+import type { RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { AppModule } from '../../src/app.module';
@@ -12,12 +12,15 @@ import { openSecrets } from '../../src/config/open-secrets';
 import { readSettings } from '../../src/config/read-settings';
 import { Registries, RegistryTable, type Registry } from '../../src/config/registry-table';
 import { EdgeListener } from '../../src/edge/edge.listener';
+import { createServer } from '../../src/edge/server';
 import { createLog } from '../../src/journal/log';
 import { basic, send, type Account, type Answer, type Sending } from './http';
 import { atTheEnd, freshFolder } from './lifecycle';
 
 export interface GateOfMany {
   readonly url: string;
+  /** `127.0.0.1:port` */
+  readonly host: string;
   readonly admin: Account;
   /** Asks as the admin, or with other headers; redirects are not followed. */
   ask(path: string, sending?: Sending): Promise<Answer>;
@@ -67,8 +70,7 @@ export async function openGateOfMany(
   await accounts.ensureAdmin();
   await app.init();
   const express = app.getHttpAdapter().getInstance() as RequestListener;
-  const listener = app.get(EdgeListener).inFrontOf(express);
-  const server = createServer(listener).on('checkContinue', listener);
+  const server = createServer(settings, log, app.get(EdgeListener).inFrontOf(express));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   atTheEnd(async () => {
     server.closeAllConnections();
@@ -76,13 +78,15 @@ export async function openGateOfMany(
     await app.close();
     await accounts.close();
   });
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const url = `${settings.tls ? 'https' : 'http'}://${host}`;
   const password = readFileSync(join(dataDir, 'initial-admin-password'), 'utf8').trim();
   const admin = { username: 'admin', password };
   const ask = (path: string, { headers, ...sending }: Sending = {}) =>
     send(`${url}${path}`, { ...sending, headers: { ...basic(admin), ...headers } });
   return {
     url,
+    host,
     admin,
     ask,
     async account(username, repository) {
