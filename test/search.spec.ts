@@ -127,7 +127,6 @@ describe('GET /v1/search', () => {
     const all = await search('q=b');
 
     expect([ten.results.length, all.results.length]).toEqual([10, 100]);
-    // oxlint-disable-next-line no-control-regex
     expect(ten.results[0]?.description).toMatch(/^\[2Jhidden x{400,500}$/);
   });
 
