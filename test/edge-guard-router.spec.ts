@@ -38,11 +38,17 @@ describe('edge, guard and router agree', () => {
     });
   }
 
-  const PUBLIC = new Set(['/', '/health', '/health/live', '/health/ready']);
+  const PUBLIC = new Set(['/', '/health', '/health/live', '/health/ready', '/v1/_ping']);
 
   const word = fc.constantFrom(
     'v2',
     'V2',
+    'v1',
+    'V1',
+    '_ping',
+    '_p%69ng',
+    'ping',
+    'search',
     'admin',
     'ADMIN',
     '%61dmin',
@@ -90,7 +96,7 @@ describe('edge, guard and router agree', () => {
   const path = fc
     .tuple(
       fc.array(word, { minLength: 1, maxLength: 5 }),
-      fc.constantFrom('', '/', '?', '?x=1', '#x', ';', '%00', '//'),
+      fc.constantFrom('', '/', '?', '?x=1', '?q=a', '?ns=127.0.0.1:1', '#x', ';', '%00', '//'),
     )
     .map(([words, end]) => `/${words.join('/')}${end}`);
   const method = fc.constantFrom('GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE');
@@ -115,7 +121,7 @@ describe('edge, guard and router agree', () => {
         expect([200, 400, 404, 405, 503]).toContain(answered);
         if (answered === 200)
           expect(target.replace(/\?.*$/, '')).toMatch(
-            /^\/(?:$|health|v2\/?$|v2\/auth$|token$|admin\/(?:users|api|cache)(?:$|\/))/,
+            /^\/(?:$|health|v1\/_ping$|v2\/?$|v2\/auth$|token$|admin\/(?:users|api|cache)(?:$|\/))/,
           );
       }),
       { numRuns: 500 },
@@ -158,6 +164,19 @@ describe('edge, guard and router agree', () => {
       ...(target.includes('/team/') ? [target.replace('/team/', '%2fteam/')] : []),
     ];
   }
+
+  it('S15: docker’s search is found in one spelling', async () => {
+    const found = { '/v1/_ping': [200, 200], '/v1/search?q=a': [401, 503] };
+    for (const [target, expected] of Object.entries(found)) {
+      const answered = [await status('GET', target), await status('GET', target, admin)];
+      expect([target, ...answered]).toEqual([target, ...expected]);
+      expect([target, await status('POST', target, admin)]).toEqual([target, 405]);
+      const [path = '', query = ''] = target.split('?');
+      const other = ['/internal/ping', '/internal/search', '/v1', '/v1/', '/V1/_ping', '/v1/users'];
+      for (const wrong of [`${path}/`, `${path};x`, `/${path}`, `/v1/.${path.slice(3)}`, ...other])
+        expect([wrong, await status('GET', `${wrong}?${query}`, admin)]).toEqual([wrong, 404]);
+    }
+  });
 
   it.each([
     '/%61dmin/users',

@@ -59,9 +59,10 @@ export class EdgeListener {
       response.setHeader('Docker-Distribution-API-Version', 'registry/2.0');
     }
     refuseOddFraming(request);
-    const parsed = parseRequest(request, this.settings, this.registries.current, this.#trusts);
+    const { settings, registries } = this;
     // containerd learns by it that the gate understood which registry is meant.
-    if (parsed.namespace !== undefined) response.setHeader('OCI-Namespace', parsed.namespace);
+    const noteNamespace = (name: string) => void response.setHeader('OCI-Namespace', name);
+    const parsed = parseRequest(request, settings, registries.current, this.#trusts, noteNamespace);
     const wantBody = onceContinued(request, response);
     const context: RequestContext = {
       id,

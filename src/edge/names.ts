@@ -40,28 +40,41 @@ export function addressOf({ asked, namespace }: NamedRepository, rest: string, q
   return `/v2/${asked}/${rest}${all === '' ? '' : `?${all}`}`;
 }
 
+/** What a client says, parted into the registry that it means and what it wants of that. */
+export interface Parted {
+  readonly registry: Registry;
+  /** The registry's name and a slash, where the client put them in front; else empty. */
+  readonly prefix: string;
+  readonly rest: string;
+}
+
 /**
- * The repository that a client's name means: `nginx`, `library/nginx` and `docker.io/library/nginx` are one.
- * @throws OciError NAME_INVALID, or NAME_UNKNOWN for a prefix that looks like a registry and is not configured.
+ * The registry that a client means, by whichever way it names one: in a repository's name, a search term and the path of a
+ * catalog alike.
+ * @throws OciError NAME_UNKNOWN for a prefix that looks like a registry and is not configured.
  */
-export function resolveName(
-  asked: string,
-  { table, chosen, byNamespace }: Naming,
-): NamedRepository {
-  if (chosen) {
-    const name = named(chosen, asked, asked);
-    return byNamespace ? { ...name, namespace: chosen.name } : name;
-  }
+export function partRegistry(asked: string, { table, chosen }: Naming): Parted {
+  if (chosen) return { registry: chosen, prefix: '', rest: asked };
   const slash = asked.indexOf('/');
   const prefix = slash < 0 ? '' : asked.slice(0, slash);
   const registry = table.byName(prefix);
-  if (registry) return named(registry, asked.slice(slash + 1), asked);
+  if (registry) return { registry, prefix: `${prefix}/`, rest: asked.slice(slash + 1) };
   if (prefix.includes('.') || prefix.includes(':')) {
     throw new OciError('NAME_UNKNOWN', {
       message: `this gate has no registry of the name ${prefix.slice(0, 255)}`,
     });
   }
-  return named(table.default, asked, asked);
+  return { registry: table.default, prefix: '', rest: asked };
+}
+
+/**
+ * The repository that a client's name means: `nginx`, `library/nginx` and `docker.io/library/nginx` are one.
+ * @throws OciError NAME_INVALID, or NAME_UNKNOWN for a prefix that looks like a registry and is not configured.
+ */
+export function resolveName(asked: string, naming: Naming): NamedRepository {
+  const { registry, rest } = partRegistry(asked, naming);
+  const name = named(registry, rest, asked);
+  return naming.byNamespace ? { ...name, namespace: registry.name } : name;
 }
 
 function named(registry: Registry, text: string, asked: string): NamedRepository {

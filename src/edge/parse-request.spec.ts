@@ -38,11 +38,18 @@ interface Given {
   headers?: Record<string, string>;
   table?: RegistryTable;
   env?: Record<string, string>;
+  noteNamespace?: (name: string) => void;
 }
 
 function parse(
   target: string,
-  { method = 'GET', headers = {}, table = new RegistryTable([docker]), env = {} }: Given = {},
+  {
+    method = 'GET',
+    headers = {},
+    table = new RegistryTable([docker]),
+    env = {},
+    noteNamespace,
+  }: Given = {},
 ) {
   const socket = new Socket();
   Object.defineProperty(socket, 'remoteAddress', { value: '192.0.2.1' });
@@ -52,7 +59,7 @@ function parse(
   request.url = target;
   request.rawHeaders = Object.entries(all).flat();
   Object.assign(request.headers, all);
-  return parseRequest(request, readSettings(env), table, () => false);
+  return parseRequest(request, readSettings(env), table, () => false, noteNamespace);
 }
 
 /** The status with which the edge itself answers, or 0 where it passes the request on. */
@@ -106,6 +113,57 @@ describe('names', () => {
     ]);
   });
 
+  it('reach a catalog by path, by host and by ns alike', () => {
+    const table = new RegistryTable([docker, ghcr, local]);
+    const catalog = (target: string, host = 'localhost') =>
+      parse(target, { table, headers: { host } }).asked;
+
+    expect([
+      catalog('/v2/_catalog'),
+      catalog('/v2/ghcr.io/_catalog?n=5'),
+      catalog('/v2/127.0.0.1:5000/_catalog'),
+      catalog('/v2/_catalog', 'ghcr.example.com'),
+      catalog('/v2/_catalog?ns=ghcr.io'),
+    ]).toMatchObject([
+      { noun: 'catalog', registry: docker, prefix: '' },
+      { noun: 'catalog', registry: ghcr, prefix: 'ghcr.io/', page: { n: 5 } },
+      { noun: 'catalog', registry: local, prefix: '127.0.0.1:5000/' },
+      { noun: 'catalog', registry: ghcr, prefix: '' },
+      { noun: 'catalog', registry: ghcr, prefix: '' },
+    ]);
+  });
+
+  it.each([
+    ['q=nginx', 'localhost', docker, '', 'nginx'],
+    ['q=library/nginx', 'localhost', docker, '', 'library/nginx'],
+    ['q=ghcr.io', 'localhost', docker, '', 'ghcr.io'],
+    ['q=ghcr.io/org/app', 'localhost', ghcr, 'ghcr.io/', 'org/app'],
+    ['q=app&ns=ghcr.io', 'localhost', ghcr, '', 'app'],
+    ['q=docker.io/app&ns=ghcr.io', 'localhost', ghcr, '', 'docker.io/app'],
+    ['q=docker.io/app', 'ghcr.example.com', ghcr, '', 'docker.io/app'],
+  ])('a search for %s at %s', (query, host, registry, prefix, rest) => {
+    const table = new RegistryTable([docker, ghcr]);
+
+    const parsed = parse(`/v1/search?${query}`, { table, headers: { host } });
+
+    expect(parsed.asked).toMatchObject({ noun: 'search', parted: { registry, prefix, rest } });
+  });
+
+  it('name the registry of ns before anything else is refused', () => {
+    const table = new RegistryTable([docker, ghcr]);
+    const noted: string[] = [];
+    const note = (target: string) => {
+      expect(refusal(target, { table, noteNamespace: (name) => noted.push(name) })).not.toBe(0);
+    };
+
+    note('/v2/Upper/tags/list?ns=ghcr.io');
+    note('/v1/search?ns=docker.io');
+    note('/v2/a/tags/list?ns=evil.example');
+    note('/v2/a/tags/list?ns=ghcr.io&ns=ghcr.io');
+
+    expect(noted).toEqual(['ghcr.io', 'docker.io']);
+  });
+
   it('may name a registry by its port', () => {
     const table = new RegistryTable([local]);
 
@@ -135,6 +193,16 @@ describe('names', () => {
   });
 });
 
+const PUBLIC = [
+  '/',
+  '/health',
+  '/health/live',
+  '/health/ready',
+  '/help/clients',
+  '/internal/ping',
+  '/internal/token',
+];
+
 describe('nouns', () => {
   it.each([
     ['GET', '/v2/', 'base', 'login'],
@@ -151,6 +219,12 @@ describe('nouns', () => {
     ['OPTIONS', '/admin/users', 'admin', 'admin'],
     ['GET', '/health/ready', 'health', 'nothing'],
     ['GET', '/', 'status', 'nothing'],
+    ['GET', '/v1/_ping', 'ping', 'nothing'],
+    ['HEAD', '/v1/_ping?ns=docker.io', 'ping', 'nothing'],
+    ['GET', '/v1/search?q=nginx&n=25&page=2', 'search', 'search'],
+    ['HEAD', '/v1/search?q=nginx', 'search', 'search'],
+    ['GET', '/help/clients', 'help', 'nothing'],
+    ['HEAD', '/help/clients?ns=docker.io', 'help', 'nothing'],
   ])('%s %s is %s and needs %s', (method, target, noun, kind) => {
     const parsed = parse(target, { method });
 
@@ -172,6 +246,34 @@ describe('nouns', () => {
     ['OPTIONS', '/health', 405],
     ['GET', '/v2/a', 404],
     ['GET', '/v1/search', 400],
+    ['GET', '/v1/search?q=', 400],
+    ['GET', '/v1/search?q=a&q=b', 400],
+    ['GET', '/v1/search?q=a%0ab', 400],
+    ['GET', `/v1/search?q=${'a'.repeat(257)}`, 400],
+    ['GET', '/v1/search?q=docker.io/', 400],
+    ['GET', '/v1/search?q=evil.example/a', 404],
+    ['GET', '/v1/search?q=a&n=0', 400],
+    ['GET', '/v1/search?q=a&page=x', 400],
+    ['GET', '/v1/search?q=a&ns=evil.example', 404],
+    ['POST', '/v1/search?q=a', 405],
+    ['PUT', '/v1/_ping', 405],
+    ['POST', '/help/clients', 405],
+    ['GET', '/v1', 404],
+    ['GET', '/v1/', 404],
+    ['GET', '/v1/_ping/', 404],
+    ['GET', '/V1/_ping', 404],
+    ['GET', '/v1/_p%69ng', 404],
+    ['GET', '/v1/users', 404],
+    ['GET', '/v1/repositories/a/images', 404],
+    ['GET', '/help', 404],
+    ['GET', '/help/clients/', 404],
+    ['GET', '/help/clients/docker', 404],
+    ['GET', '/v2/a/_catalog', 404],
+    ['GET', '/v2/a/b/_catalog', 404],
+    ['GET', '/v2/docker.io/a/_catalog', 404],
+    ['GET', '/v2/evil.example/_catalog', 404],
+    ['GET', '/v2/docker.io/_catalog?n=x', 400],
+    ['GET', '/v2/_catalog/', 404],
     ['GET', '/internal/manifest', 404],
     ['GET', '/admin', 404],
     ['GET', '/admin/users/', 404],
@@ -208,6 +310,12 @@ describe('nouns', () => {
     const segment = fc.oneof(
       fc.constantFrom(
         'v2',
+        'v1',
+        '_ping',
+        'search',
+        'help',
+        'clients',
+        'docker.io',
         'admin',
         'users',
         'blobs',
@@ -227,7 +335,13 @@ describe('nouns', () => {
       fc.string({ maxLength: 8 }),
     );
     const target = fc
-      .tuple(fc.array(segment, { maxLength: 8 }), fc.string({ maxLength: 20 }))
+      .tuple(
+        fc.array(segment, { maxLength: 8 }),
+        fc.oneof(
+          fc.string({ maxLength: 20 }),
+          fc.constantFrom('q=a', 'q=docker.io/a', 'ns=docker.io'),
+        ),
+      )
       .map(([parts, query]) => `/${parts.join('/')}?${query}`);
 
     fc.assert(
@@ -239,11 +353,8 @@ describe('nouns', () => {
           expect([0, 400, 404, 405]).toContain(status);
           if (status !== 0) return;
           const { asked, need, route } = parse(text, { method });
-          // What is public is one of five addresses, to the letter; what is the router's own is named by the noun alone.
-          if (need.kind === 'nothing')
-            expect(['/', '/health', '/health/live', '/health/ready', '/internal/token']).toContain(
-              route,
-            );
+          // What is public is one of seven addresses, to the letter; what is the router's own is named by the noun alone.
+          if (need.kind === 'nothing') expect(PUBLIC).toContain(route);
           if (asked.noun === 'admin') expect(route).toMatch(/^\/admin(?:\/[^/?;\\]+)+$/);
           else if (need.kind !== 'nothing') expect(route).toBe(`/internal/${asked.noun}`);
         },

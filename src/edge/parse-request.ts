@@ -8,7 +8,7 @@ import type { RegistryTable } from '../config/registry-table';
 import type { Settings } from '../config/settings';
 import { OciError } from '../oci/oci-error';
 import { readAdminPath } from './admin-path';
-import type { Naming } from './names';
+import { partRegistry, type Naming } from './names';
 import { originOf, type TrustedProxy } from './origin';
 import { searchQueryOf, single } from './query';
 import type { Asked, Need, RequestContext } from './request-context';
@@ -58,20 +58,25 @@ const METHODS: Readonly<Record<Asked['noun'], readonly string[] | undefined>> = 
   admin: undefined,
 };
 
-/** @throws OciError for what is malformed (400), nowhere (404), or asked by a method that it does not know (405). */
+/**
+ * @param noteNamespace is told the registry of `?ns=` as soon as it is known: what is refused after that says it, too.
+ * @throws OciError for what is malformed (400), nowhere (404), or asked by a method that it does not know (405).
+ */
 export function parseRequest(
   request: IncomingMessage,
   settings: Settings,
   table: RegistryTable,
   trusts: TrustedProxy,
+  noteNamespace: (name: string) => void = () => undefined,
 ): ParsedRequest {
   const method = request.method ?? '';
   const { path, query } = targetOf(request.url ?? '');
   const health = HEALTH_PATHS.has(path);
+  const namespace = namespaceOf(query, table);
+  if (namespace) noteNamespace(namespace.name);
   const { registry: host, ...origin } = originOf(request, settings, table, trusts, {
     anyHost: health,
   });
-  const namespace = namespaceOf(query, table);
   const naming = { table, chosen: namespace ?? host, byNamespace: namespace !== undefined };
   const found = health
     ? { asked: { noun: 'health' } as const, route: path }
@@ -144,8 +149,7 @@ function askedAt(
   if (path.includes('%')) throw misspelt(path);
   if (path === '/help/clients') return { asked: { noun: 'help' }, route: path };
   if (path === '/v1/_ping') return { asked: { noun: 'ping' }, route: '/internal/ping' };
-  if (path === '/v1/search')
-    return { asked: { noun: 'search', query: searchQueryOf(query) }, route: '/internal/search' };
+  if (path === '/v1/search') return { asked: searchOf(query, naming), route: '/internal/search' };
   if (path === '/v2/auth' || path === '/token') {
     const request = readTokenQuery(method === 'POST' ? 'POST' : 'GET', query, naming);
     return { asked: { noun: 'token', request }, route: '/internal/token' };
@@ -154,6 +158,15 @@ function askedAt(
     path === '/v2' ? '' : path.startsWith('/v2/') ? path.slice('/v2/'.length) : undefined;
   const asked = rest === undefined ? undefined : readV2Path(rest, query, naming);
   return asked && { asked, route: `/internal/${asked.noun}` };
+}
+
+/** As in names, a registry's name and a slash in front mean that registry: `docker search gate/ghcr.io/org/app`. */
+function searchOf(query: URLSearchParams, naming: Naming): Asked {
+  const asked = searchQueryOf(query);
+  const parted = partRegistry(asked.q, naming);
+  if (parted.rest === '')
+    throw new OciError('REQUEST_INVALID', { message: `what is searched for at ${parted.prefix}?` });
+  return { noun: 'search', query: asked, parted, naming };
 }
 
 /** The access that each noun and method asks for. CNCF distribution, registry/handlers/app.go. */

@@ -26,6 +26,7 @@ export function pageOf(query: URLSearchParams): Page {
 }
 
 const MAX_TERM = 256;
+const MAX_FOUND = 100;
 
 /**
  * What `docker search` asks: the term, how many at once (100 at most), and which page, from 1 on.
@@ -39,7 +40,7 @@ export function searchQueryOf(query: URLSearchParams): SearchQuery {
       message: `q must be what to search for, in at most ${MAX_TERM} characters`,
     });
   }
-  return { q, n: countIn(query, 'n', 100), page: countIn(query, 'page', 1_000_000) };
+  return { q, n: countIn(query, 'n', MAX_FOUND), page: countIn(query, 'page', 1_000_000) };
 }
 
 function countIn(query: URLSearchParams, name: string, max: number): number | undefined {

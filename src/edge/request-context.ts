@@ -11,7 +11,7 @@ import type { Reference } from '../oci/reference';
 import type { OciError } from '../oci/oci-error';
 import type { CanonicalName } from '../oci/repository-name';
 import type { Credentials } from './credentials';
-import type { NamedRepository } from './names';
+import type { NamedRepository, Naming, Parted } from './names';
 import type { TokenRequest } from './token-request';
 
 /** One page of a listing. */
@@ -28,6 +28,7 @@ export type ListingQuery = Readonly<Record<string, string>>;
 
 /** What `docker search` asks. */
 export interface SearchQuery {
+  /** As the client said it. */
   readonly q: string;
   readonly n?: number;
   readonly page?: number;
@@ -61,11 +62,24 @@ export type Asked =
       readonly digest: Digest;
       readonly query: ListingQuery;
     }
-  | { readonly noun: 'catalog'; readonly page: Page }
+  | {
+      readonly noun: 'catalog';
+      readonly registry: Registry;
+      /** What stands before `_catalog` in the path, and so before each name of this catalog: `ghcr.io/`, or nothing. */
+      readonly prefix: string;
+      readonly page: Page;
+    }
   | { readonly noun: 'token'; readonly request: TokenRequest }
   /** `/v1/_ping` and `/v1/search`, which `docker search` asks. */
   | { readonly noun: 'ping' }
-  | { readonly noun: 'search'; readonly query: SearchQuery }
+  | {
+      readonly noun: 'search';
+      readonly query: SearchQuery;
+      /** The registry that is searched, and for what. */
+      readonly parted: Parted;
+      /** How the names that are found are read when the client comes back with them. */
+      readonly naming: Naming;
+    }
   /** How clients are set up for this gate. */
   | { readonly noun: 'help' }
   | { readonly noun: 'admin' }

@@ -5,10 +5,11 @@
 import { parseDigest, type Digest } from '../oci/digest';
 import { OciError } from '../oci/oci-error';
 import { parseReference } from '../oci/reference';
-import { resolveName, type Naming } from './names';
+import { partRegistry, resolveName, type Naming } from './names';
 import { listingQueryOf, pageOf, single } from './query';
 import type { Asked } from './request-context';
 
+const CATALOG = '_catalog';
 const UPLOAD_UUID = /^[A-Za-z0-9_=.-]{1,128}$/;
 
 /** @param rest what follows `/v2/`. @returns undefined where no noun is at this address. @throws OciError for a malformed one. */
@@ -18,7 +19,7 @@ export function readV2Path(
   naming: Naming,
 ): Asked | undefined {
   if (rest === '') return { noun: 'base' };
-  if (rest === '_catalog') return { noun: 'catalog', page: pageOf(query) };
+  if (rest === CATALOG || rest.endsWith(`/${CATALOG}`)) return catalog(rest, query, naming);
   const parts = rest.split('/');
   const last = parts.pop() ?? '';
   const noun = parts.pop();
@@ -41,6 +42,12 @@ export function readV2Path(
       : upload(parts.join('/'), last, query, naming);
   }
   return undefined;
+}
+
+/** Of the registry that the host or `?ns=` names, or whose name stands in front; else of the default one. */
+function catalog(asked: string, query: URLSearchParams, naming: Naming): Asked | undefined {
+  const { registry, prefix, rest } = partRegistry(asked, naming);
+  return rest === CATALOG ? { noun: 'catalog', registry, prefix, page: pageOf(query) } : undefined;
 }
 
 function uploads(asked: string, query: URLSearchParams, naming: Naming): Asked {

@@ -18,8 +18,10 @@ const PAGE = 1000;
 const MAX_PAGES = 100;
 
 /**
- * `/v2/_catalog` of the registry that the host or `?ns=` names, else of the default one, of which each account sees what it may pull. The next page is named by the last
- * name that was shown, never by the upstream's `Link`: that would give away a hidden one.
+ * `/v2/_catalog` of the registry that the host, `?ns=` or the path (`/v2/ghcr.io/_catalog`) names, else of the default one,
+ * of which each account sees what it may pull. Its names are such that the client can ask for them in the same way, so that
+ * those of a path begin with the registry. The next page is named by the last name that was shown, never by the upstream's
+ * `Link`: that would give away a hidden one.
  */
 @UseInterceptors(Forwarded)
 @Controller('internal/catalog')
@@ -33,25 +35,19 @@ export class CatalogController {
   async list(@Req() request: IncomingMessage, @Res() response: ServerResponse): Promise<void> {
     const exchange = admitted(request, 'catalog');
     const { identity, asked, context } = exchange;
-    const limit = asked.page.n ?? PAGE;
+    const { registry, prefix, page } = asked;
+    const limit = page.n ?? PAGE;
     const { visible, more } = await this.#visible(
-      context.registry,
+      registry,
       identity,
-      asked.page,
+      { ...page, last: withoutPrefix(prefix, page.last) },
       limit,
       passing(readerOf(exchange, response, this.budget)),
     );
-    const repositories = visible.slice(0, limit);
+    const repositories = visible.slice(0, limit).map((repository) => `${prefix}${repository}`);
     if (more || visible.length > limit) {
-      response.setHeader(
-        'Link',
-        linkTo(
-          addressOfCatalog(
-            context.namespace,
-            nextPage(limit, repositories.at(-1) ?? asked.page.last),
-          ),
-        ),
-      );
+      const next = nextPage(limit, repositories.at(-1) ?? page.last);
+      response.setHeader('Link', linkTo(addressOfCatalog(prefix, context.namespace, next)));
     }
     sendJson(response, { repositories });
   }
@@ -89,9 +85,18 @@ export class CatalogController {
   }
 }
 
-function addressOfCatalog(namespace: string | undefined, page: URLSearchParams): string {
+function addressOfCatalog(
+  prefix: string,
+  namespace: string | undefined,
+  page: URLSearchParams,
+): string {
   if (namespace !== undefined) page.set('ns', namespace);
-  return `/v2/_catalog?${page.toString()}`;
+  return `/v2/${prefix}_catalog?${page.toString()}`;
+}
+
+/** The last name as the registry itself knows it. */
+function withoutPrefix(prefix: string, last: string | undefined): string | undefined {
+  return last?.startsWith(prefix) ? last.slice(prefix.length) : last;
 }
 
 function nextPage(n: number, last: string | undefined): URLSearchParams {

@@ -12,7 +12,7 @@ import type { Hold } from './memory-budget';
 export interface Listing {
   readonly document: unknown;
   readonly headers: Readonly<Record<string, string>>;
-  /** The query of the next page, if the upstream says that there is one. */
+  /** The query of the next page, if the upstream says that there is one. The gate's own parameter is not among it. */
   readonly next?: URLSearchParams;
 }
 
@@ -72,6 +72,8 @@ export class ListingService {
       link === undefined
         ? undefined
         : this.egress.ownAddress(registry, new URL(path, registry.url), link).searchParams;
+    // Which registry is meant is the client's to say: a registry's link must not lead it to another one.
+    next?.delete('ns');
     return { document: documentIn(body), headers: response.headers, next };
   }
 }

@@ -10,13 +10,16 @@ import { ManifestPush } from './manifest-push';
 import { ManifestsController } from './manifests.controller';
 import { MemoryBudget } from './memory-budget';
 import { OpenUploads } from './open-uploads';
+import { PingController } from './ping.controller';
 import { ReferrersController } from './referrers.controller';
+import { SearchController } from './search.controller';
+import { SearchService } from './search.service';
 import { TagsController } from './tags.controller';
 import { UploadLocation } from './upload-location';
 import { UploadSessions } from './upload-sessions';
 import { UploadsController } from './uploads.controller';
 
-/** `/v2`: one controller a noun. */
+/** `/v2`, and what is left of `/v1`: one controller a noun. */
 @Module({
   imports: [UpstreamModule],
   controllers: [
@@ -27,10 +30,13 @@ import { UploadsController } from './uploads.controller';
     TagsController,
     ReferrersController,
     CatalogController,
+    PingController,
+    SearchController,
   ],
   providers: [
     { provide: MemoryBudget, useFactory: () => new MemoryBudget() },
     ListingService,
+    SearchService,
     ManifestPush,
     Deletion,
     UploadSessions,
