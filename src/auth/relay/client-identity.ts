@@ -44,6 +44,7 @@ export function isWithin(atMost: 'pull' | 'all', action: RepositoryAction): bool
 }
 
 /** The registry that a request is about. */
-export function registryOf({ need, registry }: RequestContext): Registry {
-  return need.kind === 'repository' ? need.name.registry : registry;
+export function registryOf({ need, asked, registry }: RequestContext): Registry {
+  if (need.kind === 'repository') return need.name.registry;
+  return asked.noun === 'catalog' ? asked.registry : registry;
 }
