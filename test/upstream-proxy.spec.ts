@@ -64,7 +64,7 @@ async function relayTo(
   const relay = createProxyMiddleware({
     target: url.origin,
     changeOrigin: true,
-    agent: client.agentFor(url),
+    agent: client.agentFor(registryAt(url), url),
     headers: authorization === undefined ? {} : { authorization },
     on: {
       error: (error, _request, response) =>
@@ -285,10 +285,14 @@ describe('connections', () => {
     const { dialer } = room({});
     const named = new URL(`http://localhost:${server.port}`);
 
-    await expect(dialer.dial(named, 'public')).rejects.toMatchObject({ fault: 'forbidden' });
-    await expect(dialer.dial(server.url, 'private')).rejects.toMatchObject({ fault: 'forbidden' });
+    await expect(dialer.dial(named, { trust: 'public' })).rejects.toMatchObject({
+      fault: 'forbidden',
+    });
+    await expect(dialer.dial(server.url, { trust: 'private' })).rejects.toMatchObject({
+      fault: 'forbidden',
+    });
     expect(server.accepted).toBe(0);
-    (await dialer.dial(named, 'loopback')).destroy();
+    (await dialer.dial(named, { trust: 'loopback' })).destroy();
   });
 
   it('S1: to a public name that turns private between two look-ups are refused', async () => {
@@ -346,7 +350,7 @@ describe('the agent for bodies', () => {
     const [own, other] = (await Promise.all(
       [1, 2].map(() => started(FaultServer.start({ handler: answer(200) }))),
     )) as [FaultServer, FaultServer];
-    const agent = room({}).client.agentFor(own.url);
+    const agent = room({}).client.agentFor(registryAt(own.url), own.url);
 
     const sent = http.get({ host: '127.0.0.1', port: other.port, agent });
     const [response] = (await once(sent, 'response')) as [http.IncomingMessage];
@@ -357,7 +361,7 @@ describe('the agent for bodies', () => {
 
   it('gives every request a connection of its own, and leaves none behind', async () => {
     const server = await started(FaultServer.start({ handler: answer(200) }));
-    const agent = room({}).client.agentFor(server.url);
+    const agent = room({}).client.agentFor(registryAt(server.url), server.url);
     for (const _ of [1, 2]) {
       const [response] = (await once(http.get(server.url, { agent }), 'response')) as [
         http.IncomingMessage,
@@ -379,7 +383,7 @@ describe('the agent for bodies', () => {
     const url = server.url;
     await server.close();
 
-    const sent = http.get(url, { agent: room({}).client.agentFor(url) });
+    const sent = http.get(url, { agent: room({}).client.agentFor(registryAt(url), url) });
 
     await expect(once(sent, 'response')).rejects.toMatchObject({ fault: 'unreachable' });
   });

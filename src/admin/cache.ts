@@ -68,6 +68,7 @@ export const overview = z.object({
   fetches: z
     .array(
       z.object({
+        registry: z.string().meta({ description: 'Where it comes from', example: 'docker.io' }),
         digest: z.string(),
         received: bytes,
         total: bytes.optional(),
@@ -91,7 +92,8 @@ export function shownOverview(seen: CacheOverview): OverviewDocument {
     since: since.toISOString(),
     ...counted,
     servedBytes,
-    fetches: fetches.map(({ digest, received, total, readers, since: began }) => ({
+    fetches: fetches.map(({ registry, digest, received, total, readers, since: began }) => ({
+      registry,
       digest,
       received,
       total,

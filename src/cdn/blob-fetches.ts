@@ -120,13 +120,13 @@ export class BlobFetches {
     throw new OciError('UNAVAILABLE', { message: 'the cache takes nothing at the moment' });
   }
 
-  /** The fetch of that digest, once the source may read along. Undefined where nothing is held, or it is held by now. */
+  /** The registry's fetch of that digest, once the source may read along. Undefined where nothing is held, or it is held by now. */
   async download(source: Source, digest: Digest, signal: AbortSignal): Promise<Joined | undefined> {
     const { cache } = this;
     if (!cache || !cache.capacity.storing) return undefined;
     const key = keyOf(source, digest);
     for (;;) {
-      const running = cache.downloads.running(digest);
+      const running = cache.downloads.running(source.registry, digest);
       if (!running)
         return { download: this.#start(cache, source, digest), own: true, joined: false };
       const grants = this.#grants.get(running);
@@ -135,7 +135,7 @@ export class BlobFetches {
         const { moment } = await this.yes(source, digest, signal);
         grants?.set(key, { source, moment });
       }
-      if (cache.downloads.running(digest) === running)
+      if (cache.downloads.running(source.registry, digest) === running)
         return { download: running, own: this.#owners.get(running) === key, joined: true };
       // It ended meanwhile, or was refused to the one who began it, which is not to say to this source.
       if ((await this.held.sizeOf(digest)) !== undefined) return undefined;
@@ -146,10 +146,11 @@ export class BlobFetches {
     const key = keyOf(source, digest);
     const grants: Grants = new Map([[key, { source, moment: this.permission.now(source) }]]);
     const ask = this.ask(source, digest);
-    const download = cache.downloads.start(digest, ask, async (size) => {
-      await cache.index.add(digest, size);
+    const download = cache.downloads.start(source.registry, digest, ask, async (size) => {
+      const isNew = await cache.index.add(digest, size);
       for (const { source: who, moment } of grants.values())
         await this.permission.grant(who, digest, undefined, moment);
+      return isNew;
     });
     this.#grants.set(download, grants);
     this.#owners.set(download, key);

@@ -159,7 +159,7 @@ export class Blobs {
     attempts = 3,
   ): Promise<BlobAnswer | undefined> {
     if (!this.cache) return undefined;
-    const running = this.cache.downloads.running(digest);
+    const running = this.cache.downloads.running(source.registry, digest);
     if (!running && !isWorthAll(asked)) return undefined;
     reader.note({ hit: false, fwd: 'miss' });
     const found = await this.fetches.download(source, digest, reader.signal);

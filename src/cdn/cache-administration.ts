@@ -18,6 +18,8 @@ export interface VerifyProgress {
 
 /** A fetch under way. */
 export interface RunningFetch {
+  /** The name of the registry that it is fetched from. */
+  readonly registry: string;
   readonly digest: Digest;
   /** Bytes; the total is undefined where the registry did not say. */
   readonly received: number;

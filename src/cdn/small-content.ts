@@ -88,11 +88,12 @@ export class SmallContent {
       } finally {
         spool.release();
       }
-      await cache.index.add(digest, bytes.length).catch(async (error: unknown) => {
+      const isNew = await cache.index.add(digest, bytes.length).catch(async (error: unknown) => {
         // Nobody could find it, and nobody would count it.
         await cache.store.delete(digest).catch(() => false);
         throw error;
       });
+      if (!isNew) cache.capacity.giveBack(bytes.length);
       this.#kept?.set(digest, bytes);
       return true;
     } catch (error) {

@@ -41,7 +41,7 @@ export class Tags {
     const { record, version } = await this.#read(source, tag);
     const age = Date.now() - (record?.checkedAt ?? 0);
     // A record from the future is the clock's fault: it is asked again rather than believed for years.
-    const fresh = record !== undefined && age >= 0 && age < this.#ttl;
+    const fresh = record !== undefined && age >= 0 && age < this.#ttl(source);
     return { record, fresh, version };
   }
 
@@ -98,8 +98,8 @@ export class Tags {
     return this.#absent.has(keyOf(source, reference));
   }
 
-  get #ttl(): number {
-    return this.cache?.settings.tagTtl ?? 0;
+  #ttl({ registry }: Source): number {
+    return this.cache ? (registry.tagTtl ?? this.cache.settings.tagTtl) : 0;
   }
 
   async #read(source: Source, tag: Tag): Promise<TagEntry> {

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { createProxyMiddleware, type RequestHandler } from 'http-proxy-middleware';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Registry } from '../config/registry-table';
 import { Settings } from '../config/settings';
 import { OciError } from '../oci/oci-error';
 import { UpstreamClient, type UpstreamResponse } from '../upstream/upstream.client';
@@ -11,12 +12,14 @@ export class UnansweredBody extends OciError {}
 /** Where a body goes, and as what. */
 export interface BodyTarget {
   readonly method: 'PATCH' | 'PUT';
+  readonly registry: Registry;
   /** The upstream's address, sent to the letter: it may be signed. */
   readonly to: URL;
   readonly authorization?: string;
 }
 
 interface Passage {
+  readonly registry: Registry;
   readonly to: URL;
   readonly resolve: (response: UpstreamResponse) => void;
   readonly reject: (error: unknown) => void;
@@ -68,7 +71,7 @@ export class BodyRelay {
       router: (request, _response, options) => {
         const passage = this.#passages.get(request);
         if (!passage) throw new Error('a body without a passage');
-        options.agent = this.upstream.agentFor(passage.to);
+        options.agent = this.upstream.agentFor(passage.registry, passage.to);
         return passage.to.origin;
       },
     });
@@ -81,7 +84,7 @@ export class BodyRelay {
   async send(
     request: IncomingMessage,
     response: ServerResponse,
-    { method, to, authorization }: BodyTarget,
+    { method, registry, to, authorization }: BodyTarget,
   ): Promise<UpstreamResponse> {
     const headers: NodeJS.Dict<string | string[]> = {};
     for (const name of PASSED)
@@ -94,7 +97,7 @@ export class BodyRelay {
     return new Promise<UpstreamResponse>((resolve, reject) => {
       const fail = (error: unknown) => reject(failureOf(error));
       if (response.closed) return fail(undefined);
-      this.#passages.set(request, { to, resolve, reject: fail });
+      this.#passages.set(request, { registry, to, resolve, reject: fail });
       response.once('close', () => fail(undefined));
       this.#proxy(request, response, fail).catch(fail);
     });

@@ -99,7 +99,11 @@ export class UploadSessions {
     const authorization = await this.tokens
       .authorizationFor(registry, as, access, { minimumLife: TOKEN_LIFE })
       .catch(laterIfBusy);
-    const answer = await this.relay.send(request, response, { ...target, authorization });
+    const answer = await this.relay.send(request, response, {
+      ...target,
+      registry,
+      authorization,
+    });
     if (answer.status === 401) this.tokens.renounce(registry, as, access, authorization);
     if (answer.status === 401 || answer.status === 429 || answer.status === 503) {
       await discard(answer);

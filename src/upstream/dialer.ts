@@ -12,6 +12,7 @@ import { bareHost } from './address-reach';
 import { EgressPolicy, ForbiddenAddressError, type Trust } from './egress-policy';
 import { proxyAuthorization, proxyFor } from './outgoing-proxy';
 import { tlsFailure } from './tls-failure';
+import { secureContextFor, type Way } from './way';
 
 /** Why a connection could not be opened. */
 type DialFault = 'unreachable' | 'timeout' | 'tls' | 'proxy' | 'forbidden';
@@ -43,9 +44,9 @@ export class Dialer {
     private readonly policy: EgressPolicy,
   ) {}
 
-  /** The outgoing proxy for requests to that origin. */
-  proxyFor(origin: URL): URL | undefined {
-    return proxyFor(origin, this.settings.outgoingProxy);
+  /** The outgoing proxy for requests to that origin: the way's own, which knows no exceptions, or that of the settings. */
+  proxyFor(origin: URL, { proxy }: Pick<Way, 'proxy'>): URL | undefined {
+    return proxy ?? proxyFor(origin, this.settings.outgoingProxy);
   }
 
   /**
@@ -54,12 +55,12 @@ export class Dialer {
    * All of it within the connect timeout.
    * @throws DialError
    */
-  async dial(origin: URL, trust: Trust): Promise<net.Socket> {
+  async dial(origin: URL, way: Way): Promise<net.Socket> {
     const limit = new AbortController();
     const timer = setTimeout(() => limit.abort(), this.settings.upstream.connectTimeout);
     const attempt: Attempt = { signal: limit.signal };
     try {
-      return await this.#open(origin, trust, attempt);
+      return await this.#open(origin, way, attempt);
     } catch (error) {
       attempt.socket?.destroy();
       if (limit.signal.aborted)
@@ -70,18 +71,19 @@ export class Dialer {
     }
   }
 
-  async #open(origin: URL, trust: Trust, attempt: Attempt): Promise<net.Socket> {
-    const proxy = this.proxyFor(origin);
-    if (!proxy) return this.#direct(origin, trust, attempt);
+  async #open(origin: URL, way: Way, attempt: Attempt): Promise<net.Socket> {
+    const proxy = this.proxyFor(origin, way);
+    if (!proxy) return this.#direct(origin, way, attempt);
     // Only the literal address can be checked here: names are looked up by the proxy, never by the gate.
-    this.#checkLiteral(origin, trust);
+    this.#checkLiteral(origin, way.trust);
     await this.#reachProxy(proxy, attempt);
     if (origin.protocol === 'http:') return socketOf(attempt);
     await tunnel(origin, proxy, attempt);
-    return secureOrigin(origin, attempt);
+    return secureOrigin(origin, way, attempt);
   }
 
-  async #direct(origin: URL, trust: Trust, attempt: Attempt): Promise<net.Socket> {
+  async #direct(origin: URL, way: Way, attempt: Attempt): Promise<net.Socket> {
+    const { trust } = way;
     this.#checkLiteral(origin, trust);
     const tcp = await connect(origin, attempt, this.policy.lookup(trust)).catch(
       (error: unknown) => {
@@ -91,7 +93,7 @@ export class Dialer {
       },
     );
     const address = tcp.remoteAddress;
-    const socket = origin.protocol === 'https:' ? await secureOrigin(origin, attempt) : tcp;
+    const socket = origin.protocol === 'https:' ? await secureOrigin(origin, way, attempt) : tcp;
     if (trust === 'own' && address !== undefined) this.policy.observe(origin.hostname, address);
     return socket;
   }
@@ -160,8 +162,11 @@ async function tunnel(origin: URL, proxy: URL, attempt: Attempt): Promise<void> 
   if (head.length > 0) socket.unshift(head);
 }
 
-/** TLS over the attempt's socket, the certificate verified against the host's name. */
-async function secure(to: URL, attempt: Attempt): Promise<net.Socket> {
+/**
+ * TLS over the attempt's socket, the certificate verified against the host's name.
+ * @param ca what is trusted beside the usual.
+ */
+async function secure(to: URL, attempt: Attempt, ca?: string): Promise<net.Socket> {
   const host = bareHost(to.hostname);
   const socket = tls.connect({
     socket: socketOf(attempt),
@@ -169,14 +174,15 @@ async function secure(to: URL, attempt: Attempt): Promise<net.Socket> {
     // Server names are names: RFC 6066 § 3 has none for addresses.
     servername: net.isIP(host) === 0 ? host : '',
     ALPNProtocols: ['http/1.1'],
+    secureContext: secureContextFor(ca),
   });
   hold(attempt, socket);
   await once(socket, 'secureConnect', { signal: attempt.signal });
   return socket;
 }
 
-async function secureOrigin(origin: URL, attempt: Attempt): Promise<net.Socket> {
-  return secure(origin, attempt).catch((error: unknown) => {
+async function secureOrigin(origin: URL, { ca }: Way, attempt: Attempt): Promise<net.Socket> {
+  return secure(origin, attempt, ca).catch((error: unknown) => {
     const { kind, message } = tlsFailure(error);
     throw new DialError(kind === 'gone' ? 'unreachable' : 'tls', message, error);
   });

@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type http from 'node:http';
 import type https from 'node:https';
 import { Agent } from 'undici';
+import type { Registry } from '../config/registry-table';
 import { Settings } from '../config/settings';
 import { Log } from '../journal/log';
 import { OciError } from '../oci/oci-error';
@@ -13,15 +14,16 @@ import type { Trust } from './egress-policy';
 import { contentNetworkOf } from './known-content-hosts';
 import { proxyAuthorization } from './outgoing-proxy';
 import { retryAfterSeconds } from './retry-after';
-import { faultOf, isCutOff, nameOf, upstreamFailure } from './upstream-failure';
+import { type Asked, faultOf, isCutOff, nameOf, upstreamFailure } from './upstream-failure';
 import { type Peer, UpstreamFaults } from './upstream-faults';
 import { discard, isAsItIs, plainHeaders, type UpstreamResponse } from './upstream-response';
+import { keyOf, wayTo, type Way } from './way';
 
 type Method = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
 
 export interface Exchange {
-  /** The registry's name, for the log and for errors. */
-  readonly registry: string;
+  /** In whose name it is sent: its own proxy and certificates count, and it is named in the log and in errors. */
+  readonly registry: Registry;
   /** Whom of that registry's the origin is; the registry itself without it. */
   readonly peer?: Peer;
   readonly origin: URL;
@@ -61,7 +63,8 @@ export class Transport {
    *   that was not asked for, and without TLS to trust; UNAVAILABLE, UPSTREAM_TIMEOUT
    */
   async send(exchange: Exchange): Promise<UpstreamResponse> {
-    const { registry, peer = 'registry' } = exchange;
+    const { peer = 'registry' } = exchange;
+    const registry = exchange.registry.name;
     try {
       const response = await this.#sendTwice(exchange);
       this.faults.noteAnswer(registry, peer);
@@ -88,14 +91,16 @@ export class Transport {
   }
 
   /**
-   * The agent for bodies that are streamed to that origin by http-proxy-middleware: a connection for each, the outgoing
-   * proxy, the connect timeout. It connects to that origin alone, whatever the request's options say.
+   * The agent for bodies that are streamed to that origin by http-proxy-middleware: a connection for each, the registry's own
+   * way out, the connect timeout. It connects to that origin alone, whatever the request's options say.
    */
-  bodyAgentFor(url: URL): http.Agent | https.Agent {
-    const known = this.#bodyAgents.get(url.origin);
+  bodyAgentFor(registry: Registry, url: URL): http.Agent | https.Agent {
+    const way = wayTo(registry, 'own');
+    const key = `${url.origin} ${keyOf(way)}`;
+    const known = this.#bodyAgents.get(key);
     if (known) return known;
-    const agent = new BodyAgent(new URL(url.origin), this.dialer);
-    this.#bodyAgents.set(url.origin, agent);
+    const agent = new BodyAgent(new URL(url.origin), way, this.dialer);
+    this.#bodyAgents.set(key, agent);
     return agent;
   }
 
@@ -114,12 +119,12 @@ export class Transport {
     const answer = await this.#agentFor(exchange)
       .request({ origin: origin.origin, path, method, headers, body, signal })
       .catch((error: unknown) => {
-        throw upstreamFailure(error, exchange);
+        throw upstreamFailure(error, askedBy(exchange));
       });
     answer.body.on('error', () => undefined);
     this.log.debug(
       {
-        upstream: exchange.registry,
+        upstream: exchange.registry.name,
         method,
         host: origin.host,
         network: exchange.peer === 'content' ? contentNetworkOf(origin.host) : undefined,
@@ -138,10 +143,11 @@ export class Transport {
   }
 
   /** Behind a proxy, http goes in absolute form (RFC 9112 § 3.2.2), and the proxy's credentials go with the request. */
-  #addressed({ origin, path, headers, body }: Exchange): {
+  #addressed(exchange: Exchange): {
     path: string;
     headers: Record<string, string>;
   } {
+    const { origin, path, headers, body } = exchange;
     if (!PATH.test(path)) throw new Error('an upstream path holds what a request line cannot');
     const sent: Record<string, string> = {
       'user-agent': 'tidegate',
@@ -149,7 +155,8 @@ export class Transport {
       'accept-encoding': 'identity',
     };
     if (body) sent['content-length'] = String(body.length);
-    const proxy = origin.protocol === 'http:' ? this.dialer.proxyFor(origin) : undefined;
+    const proxy =
+      origin.protocol === 'http:' ? this.dialer.proxyFor(origin, wayOf(exchange)) : undefined;
     if (!proxy) return { path, headers: sent };
     const authorization = proxyAuthorization(proxy);
     if (authorization !== undefined) sent['proxy-authorization'] = authorization;
@@ -157,13 +164,14 @@ export class Transport {
   }
 
   /**
-   * Connections are shared among requests of one trust alone: one that was made to a host of the operator's own must
-   * not serve a registry that may not send the gate there. Requests that may not be repeated get connections of their
+   * Connections are shared among requests of one way alone: one that was made to a host of the operator's own must not
+   * serve a registry that may not send the gate there, nor one that trusts other certificates. Requests that may not be repeated get connections of their
    * own: a kept one may be closed by the upstream just then, and nobody could tell whether the request was heard.
    */
-  #agentFor({ trust, method }: Exchange): Agent {
-    const reused = method === 'GET' || method === 'HEAD';
-    const key = `${trust} ${reused}`;
+  #agentFor(exchange: Exchange): Agent {
+    const reused = exchange.method === 'GET' || exchange.method === 'HEAD';
+    const way = wayOf(exchange);
+    const key = `${reused} ${keyOf(way)}`;
     const known = this.#agents.get(key);
     if (known) return known;
     const agent = new Agent({
@@ -172,7 +180,7 @@ export class Transport {
       headersTimeout: this.settings.upstream.headerTimeout,
       bodyTimeout: this.settings.upstream.idleTimeout,
       connect: ({ protocol, host, hostname }, callback) => {
-        this.dialer.dial(new URL(`${protocol}//${host ?? hostname}`), trust).then(
+        this.dialer.dial(new URL(`${protocol}//${host ?? hostname}`), way).then(
           (socket) => callback(null, socket),
           (error: unknown) => callback(error as Error, null),
         );
@@ -183,9 +191,17 @@ export class Transport {
   }
 }
 
+function wayOf({ registry, trust, peer }: Exchange): Way {
+  return wayTo(registry, trust, peer);
+}
+
+function askedBy({ registry, peer, signal }: Exchange): Asked {
+  return { registry: registry.name, peer, signal };
+}
+
 async function judged(response: UpstreamResponse, exchange: Exchange): Promise<UpstreamResponse> {
   const { status, headers, body } = response;
-  const who = nameOf(exchange);
+  const who = nameOf(askedBy(exchange));
   if (status < 500 && status !== 429 && status !== 407) {
     if (isAsItIs(response)) return response;
     body.destroy();

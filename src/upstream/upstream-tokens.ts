@@ -152,7 +152,7 @@ export class UpstreamTokens {
 
   async #probe(registry: Registry, as: GatePrincipal): Promise<void> {
     const response = await this.transport.send({
-      registry: registry.name,
+      registry,
       origin: registry.url,
       path: '/v2/',
       trust: 'own',
@@ -205,7 +205,7 @@ export class UpstreamTokens {
     const authorization = basicOf(registry, as);
     const started = performance.now();
     const response = await this.transport.send({
-      registry: registry.name,
+      registry,
       peer: 'tokens',
       origin: realm,
       path: `${realm.pathname}${queryOf(realm, asks.service, access)}`,

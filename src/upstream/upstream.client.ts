@@ -69,8 +69,8 @@ export class UpstreamClient implements OnApplicationShutdown {
    * See {@link Transport.bodyAgentFor}.
    * @param url of the registry's own origin: its configured URL, or what EgressPolicy.ownAddress gave.
    */
-  agentFor(url: URL): http.Agent | https.Agent {
-    return this.transport.bodyAgentFor(url);
+  agentFor(registry: Registry, url: URL): http.Agent | https.Agent {
+    return this.transport.bodyAgentFor(registry, url);
   }
 
   /** Ends all connections at once, at the end of the process. */
@@ -132,7 +132,7 @@ export class UpstreamClient implements OnApplicationShutdown {
     }
     if (authorization !== undefined) headers['authorization'] = authorization;
     const exchange = {
-      registry: registry.name,
+      registry,
       origin: registry.url,
       path,
       trust: 'own',

@@ -89,11 +89,18 @@ export function describeContentIndex(name: string, make: MakeContentIndex): void
         expect(await index.content(B)).toBeUndefined();
       });
 
+      it('is new once, and again where it was removed', async () => {
+        expect(await index.add(A, 1)).toBe(true);
+        expect(await index.add(A, 1)).toBe(false);
+        await index.remove(A);
+        expect(await index.add(A, 1)).toBe(true);
+      });
+
       it('is added again with another size, and keeps its links', async () => {
         await index.add(A, 1);
         await index.link(APP, A, BLOB_LINK);
 
-        await index.add(A, 2);
+        expect(await index.add(A, 2)).toBe(true);
 
         expect((await index.content(A))?.size).toBe(2);
         expect(await index.links(APP, A)).toEqual([BLOB_LINK]);

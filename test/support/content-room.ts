@@ -8,7 +8,7 @@ import { pino } from 'pino';
 import { Agent, request } from 'undici';
 import type { Body } from '../../src/cdn/body/body';
 import { DiskStore } from '../../src/cdn/store/disk-store';
-import { Downloads } from '../../src/cdn/fetch/downloads';
+import { Downloads, type From } from '../../src/cdn/fetch/downloads';
 import type { DownloadTools } from '../../src/cdn/fetch/keeping';
 import { ReadBuffers } from '../../src/cdn/body/read-buffers';
 import type { Ask } from '../../src/cdn/fetch/upstream-content';
@@ -80,6 +80,9 @@ const REFUSALS: Readonly<Record<number, OciErrorCode>> = {
   416: 'RANGE_INVALID',
   429: 'TOOMANYREQUESTS',
 };
+
+/** The registry that contents are fetched from, where it does not matter which. */
+export const SOMEWHERE: From = { name: 'reg.example', url: new URL('https://reg.example') };
 
 /** Asks the server as the gate does: answers that are no content are refusals. */
 export function asking(server: FaultServer, idleTimeout = 5_000): Ask {
@@ -248,7 +251,7 @@ export async function downloadRoom(over: Partial<DownloadTools> = {}) {
   const settled: number[] = [];
   const settle = (size: number) => {
     settled.push(size);
-    return Promise.resolve();
+    return Promise.resolve(true);
   };
   /** Bytes that are held under the digest; undefined when it is not held. */
   const heldSize = async (digest: Digest) => {

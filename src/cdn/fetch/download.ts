@@ -5,7 +5,7 @@ import type { Body } from '../body/body';
 import { assertDigest, DigestMismatch } from './digest-mismatch';
 import { DownloadReader } from './download-reader';
 import { GrowingContent } from './growing-content';
-import { Keeping, type DownloadTools } from './keeping';
+import { Keeping, type DownloadTools, type Settle } from './keeping';
 import { SpooledBytes } from './spooled-bytes';
 import { UpstreamContent, type Ask } from './upstream-content';
 
@@ -13,8 +13,7 @@ import { UpstreamContent, type Ask } from './upstream-content';
 export interface DownloadOrder {
   readonly digest: Digest;
   readonly ask: Ask;
-  /** Called when the content is verified and in the store, before anybody else can start to fetch it. */
-  readonly settle: (size: number) => Promise<void>;
+  readonly settle: Settle;
   /** Nobody else may join from here on. */
   readonly onOver: (download: Download) => void;
   /** Nobody reads any more, and nothing is left of it. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { Readable } from 'node:stream';
-import { downloadRoom, Sink } from '../../../test/support/content-room';
+import { downloadRoom, Sink, SOMEWHERE } from '../../../test/support/content-room';
 import '../../../test/support/lifecycle';
 import { digestOf } from '../../oci/digest';
 import { Downloads } from './downloads';
@@ -84,7 +84,9 @@ describe('Downloads', () => {
         const bytes = Buffer.alloc(size, `content ${run} `);
         const digest = digestOf(bytes);
         const downloads = new Downloads({ ...tools, spools: limited(tools.spools, room) });
-        const download = downloads.start(digest, asking(bytes, upstream), () => Promise.resolve());
+        const download = downloads.start(SOMEWHERE, digest, asking(bytes, upstream), () =>
+          Promise.resolve(true),
+        );
 
         const got = await Promise.all(
           readers.map(async ({ from, length, slow }) => {

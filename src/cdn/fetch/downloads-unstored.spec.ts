@@ -10,6 +10,7 @@ import {
   Gated,
   serving,
   Sink,
+  SOMEWHERE,
 } from '../../../test/support/content-room';
 import { answer, corrupt, stallAfter, type Behaviour } from '../../../test/support/fault-server';
 import { atTheEnd, eventually, freshFolder } from '../../../test/support/lifecycle';
@@ -66,7 +67,7 @@ async function room(
   const { capacity, faults } = capacityOf(over);
   const room = await downloadRoom({ capacity, ...(spools ? { spools } : {}) });
   const ask = asking(server);
-  const start = (digest: Digest) => room.downloads.start(digest, ask, room.settle);
+  const start = (digest: Digest) => room.downloads.start(SOMEWHERE, digest, ask, room.settle);
   return { ...room, server, start, faults };
 }
 
@@ -100,7 +101,7 @@ describe('Downloads that cannot be stored', () => {
       for (const [index, [from, to]] of parts.entries())
         expect(got[index]?.equals(bytes.subarray(from, to))).toBe(true);
       expect(await download.finished).toEqual({ stored: false });
-      expect(downloads.running(digest)).toBeUndefined();
+      expect(downloads.running(SOMEWHERE, digest)).toBeUndefined();
       expect(await heldSize(digest)).toBeUndefined();
       expect(faults).toHaveLength(1);
       await eventually('no connection waits', () => server.open <= 6);
@@ -139,7 +140,7 @@ describe('Downloads that cannot be stored', () => {
     expect((await received(body)).equals(bytes)).toBe(true);
     expect(await download.finished).toEqual({ stored: false });
     expect(server.requests).toHaveLength(1);
-    expect(downloads.running(digest)).toBeUndefined();
+    expect(downloads.running(SOMEWHERE, digest)).toBeUndefined();
     expect(readdirSync(join(folder, 'spool'))).toEqual([]);
   });
 
@@ -217,7 +218,7 @@ describe('Downloads that cannot be stored', () => {
   it('are not stored when they cannot be settled, and all the same right', async () => {
     const { bytes, digest } = contentOf(MIB);
     const { downloads, server, logged } = await room(serving(bytes));
-    const download = downloads.start(digest, asking(server), () =>
+    const download = downloads.start(SOMEWHERE, digest, asking(server), () =>
       Promise.reject(new Error('index gone')),
     );
 

@@ -9,6 +9,7 @@ import {
   Gated,
   serving,
   Sink,
+  SOMEWHERE,
 } from '../../../test/support/content-room';
 import {
   answer,
@@ -34,7 +35,7 @@ async function room(behaviour: Behaviour, idle?: number) {
   const server = await faultServer(behaviour);
   const room = await downloadRoom();
   const ask = asking(server, idle);
-  const start = (digest: Digest) => room.downloads.start(digest, ask, room.settle);
+  const start = (digest: Digest) => room.downloads.start(SOMEWHERE, digest, ask, room.settle);
   return { ...room, server, start };
 }
 
@@ -125,16 +126,16 @@ describe('Downloads', () => {
     it('lets readers come while the content is being put away', async () => {
       const { bytes, digest } = contentOf(MIB);
       const { downloads, server } = await room(serving(bytes));
-      const settling = Promise.withResolvers<void>();
-      const download = downloads.start(digest, asking(server), () => settling.promise);
+      const settling = Promise.withResolvers<boolean>();
+      const download = downloads.start(SOMEWHERE, digest, asking(server), () => settling.promise);
       await received(download.body(0));
 
-      expect(downloads.running(digest)).toBe(download);
+      expect(downloads.running(SOMEWHERE, digest)).toBe(download);
       expect((await received(download.body(5))).equals(bytes.subarray(5))).toBe(true);
 
-      settling.resolve();
+      settling.resolve(true);
       await download.finished;
-      expect(downloads.running(digest)).toBeUndefined();
+      expect(downloads.running(SOMEWHERE, digest)).toBeUndefined();
     });
 
     it('serves a range that ends before the last byte at once', async () => {
@@ -241,7 +242,7 @@ describe('Downloads', () => {
         expect(delivery.outcomes.every((error) => error instanceof DigestMismatch)).toBe(true);
         await expect(download.finished).rejects.toBeInstanceOf(DigestMismatch);
         expect(downloads.mismatches).toBe(1);
-        expect(downloads.running(digest)).toBeUndefined();
+        expect(downloads.running(SOMEWHERE, digest)).toBeUndefined();
         expect(await heldSize(digest)).toBeUndefined();
         expect(spools(folder)).toEqual([]);
         expect(settled).toEqual([]);
@@ -341,7 +342,7 @@ describe('Downloads', () => {
       expect(server.requests).toHaveLength(4);
       expect(await heldSize(digest)).toBeUndefined();
       expect(spools(folder)).toEqual([]);
-      expect(downloads.running(digest)).toBeUndefined();
+      expect(downloads.running(SOMEWHERE, digest)).toBeUndefined();
     });
 
     it('gives the refusal to all who wait', async () => {
@@ -353,7 +354,7 @@ describe('Downloads', () => {
       expect(error).toMatchObject({ code: 'BLOB_UNKNOWN' });
       await expect(download.opened).rejects.toBe(error);
       await expect(download.finished).rejects.toBe(error);
-      expect(downloads.running(digest)).toBeUndefined();
+      expect(downloads.running(SOMEWHERE, digest)).toBeUndefined();
     });
   });
 
@@ -380,7 +381,7 @@ describe('Downloads', () => {
       await expect(download.finished).rejects.toMatchObject({ code: 'UNAVAILABLE' });
       await eventually('the connection ends', () => server.open === 0);
       expect(spools(folder)).toEqual([]);
-      expect(downloads.running(digest)).toBeUndefined();
+      expect(downloads.running(SOMEWHERE, digest)).toBeUndefined();
     });
 
     it('goes on when the last reader leaves behind the half', async () => {
@@ -510,17 +511,17 @@ describe('Downloads', () => {
       const { bytes, digest } = contentOf(MIB);
       const gated = new Gated(bytes);
       const { start, downloads, server } = await room(gated.serve);
-      const settling = Promise.withResolvers<void>();
+      const settling = Promise.withResolvers<boolean>();
       const small = contentOf(10);
       const done = await faultServer(serving(small.bytes));
-      const whole = downloads.start(small.digest, asking(done), () => settling.promise);
+      const whole = downloads.start(SOMEWHERE, small.digest, asking(done), () => settling.promise);
       await received(whole.body(0));
       const waiting = sent(start(digest).body(0), new Sink());
       await gated.sendTo(1000);
 
       const closing = downloads.close();
       expect(await waiting).toMatchObject({ code: 'UNAVAILABLE' });
-      settling.resolve();
+      settling.resolve(true);
       await closing;
 
       expect(await whole.finished).toEqual({ stored: true });

@@ -1,11 +1,17 @@
+import type { Registry } from '../../config/registry-table';
 import type { Digest } from '../../oci/digest';
 import { OciError } from '../../oci/oci-error';
 import { Download } from './download';
-import type { DownloadTools } from './keeping';
+import type { DownloadTools, Settle } from './keeping';
 import type { Ask } from './upstream-content';
+
+/** From whom content is fetched: the registry's name and address. */
+export type From = Pick<Registry, 'name' | 'url'>;
 
 /** A fetch that is running, as operators see it. */
 export interface RunningDownload {
+  /** The registry's name. */
+  readonly registry: string;
   readonly digest: Digest;
   /** Bytes; the total is undefined where the upstream does not say. */
   readonly received: number;
@@ -15,10 +21,18 @@ export interface RunningDownload {
   readonly since: number;
 }
 
-/** All fetches: one at most of each content at a time. */
+interface Running {
+  readonly registry: string;
+  readonly download: Download;
+}
+
+/**
+ * All fetches: one at most of each content and registry at a time. Nobody reads along with another registry's fetch, since what
+ * it sends is not verified before its end.
+ */
 export class Downloads {
   /** Those that can be joined. */
-  readonly #running = new Map<Digest, Download>();
+  readonly #running = new Map<string, Running>();
   /** Those, and what somebody still reads of others. */
   readonly #all = new Set<Download>();
   #mismatches = 0;
@@ -26,25 +40,25 @@ export class Downloads {
 
   constructor(private readonly tools: DownloadTools) {}
 
-  /** The fetch of that content, if there is one; until it is in the store and settled. */
-  running(digest: Digest): Download | undefined {
-    return this.#running.get(digest);
+  /** The fetch of that content from that registry, if there is one; until it is in the store and settled. */
+  running(from: From, digest: Digest): Download | undefined {
+    return this.#running.get(keyOf(from, digest))?.download;
   }
 
   /**
    * Starts to fetch. Whoever starts it joins it, or becomes its reader, in the same turn.
-   * @param settle called with the size when the content is in the store, and awaited before it can be fetched again. Where it
-   *   fails, the content counts as not held.
+   * @param settle awaited before the content can be fetched again. Where it fails, the content counts as not held.
    */
-  start(digest: Digest, ask: Ask, settle: (size: number) => Promise<void>): Download {
-    if (this.#running.has(digest)) throw new Error('this content is being fetched already');
+  start(from: From, digest: Digest, ask: Ask, settle: Settle): Download {
+    const key = keyOf(from, digest);
+    if (this.#running.has(key)) throw new Error('this content is being fetched already');
     const download = new Download(
       {
         digest,
         ask,
         settle,
         onOver: (download) => {
-          if (this.#running.get(digest) === download) this.#running.delete(digest);
+          if (this.#running.get(key)?.download === download) this.#running.delete(key);
         },
         onReleased: (download) => this.#all.delete(download),
         onMismatch: () => {
@@ -53,7 +67,7 @@ export class Downloads {
       },
       this.tools,
     );
-    this.#running.set(digest, download);
+    this.#running.set(key, { registry: from.name, download });
     this.#all.add(download);
     if (this.#closed) download.abort(stopping());
     return download;
@@ -61,13 +75,10 @@ export class Downloads {
 
   /** What is running now. */
   get all(): readonly RunningDownload[] {
-    return [...this.#running.values()].map(({ digest, received, total, readers, since }) => ({
-      digest,
-      received,
-      total,
-      readers,
-      since,
-    }));
+    return [...this.#running.values()].map(({ registry, download }) => {
+      const { digest, received, total, readers, since } = download;
+      return { registry, digest, received, total, readers, since };
+    });
   }
 
   /** Contents that were not what their digest says, since the start. */
@@ -82,6 +93,10 @@ export class Downloads {
     for (const download of all) download.abort(stopping());
     await Promise.allSettled(all.map(({ finished }) => finished));
   }
+}
+
+function keyOf({ name, url }: From, digest: Digest): string {
+  return JSON.stringify([name, url.origin, digest]);
 }
 
 function stopping(): OciError {

@@ -17,6 +17,12 @@ export interface Room {
   noteFull(error: unknown): void;
 }
 
+/**
+ * Called with the size when verified content is in the store, before it can be fetched again.
+ * @returns false where it was held before.
+ */
+export type Settle = (size: number) => Promise<boolean>;
+
 /** What a fetch works with. */
 export interface DownloadTools {
   readonly spools: Spools;
@@ -61,18 +67,19 @@ export class Keeping implements SpoolRoom {
 
   /**
    * Puts what was verified into the store.
-   * @param settle awaited when it is there.
+   * @param settle awaited when it is there; says whether it is new there.
    * @returns whether all went well; if not, the spool is removed.
    */
-  async keep(bytes: SpooledBytes, settle: (size: number) => Promise<void>): Promise<boolean> {
+  async keep(bytes: SpooledBytes, settle: Settle): Promise<boolean> {
     try {
       await this.tools.store.put(this.digest, await bytes.whole());
-      await settle(bytes.received).catch(async (error: unknown) => {
+      const isNew = await settle(bytes.received).catch(async (error: unknown) => {
         // Nobody could find it, and nobody would count it.
         await this.tools.store.delete(this.digest).catch(() => false);
         throw error;
       });
-      this.#giveBack(this.#reserved - bytes.received);
+      // Fetched from another registry meanwhile, it takes the place of the same bytes: its promise is not needed.
+      this.#giveBack(isNew ? this.#reserved - bytes.received : this.#reserved);
       return true;
     } catch (error) {
       this.noteNotKept(error);

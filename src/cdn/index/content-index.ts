@@ -53,8 +53,11 @@ export interface HeldRepository {
 export interface ContentIndex {
   /** What is known of that digest; undefined when it is not held. */
   content(digest: Digest): Promise<HeldContent | undefined>;
-  /** Notes that the digest is held; it has no links yet. Known already: its size is set anew, its links stay. */
-  add(digest: Digest, size: number): Promise<void>;
+  /**
+   * Notes that the digest is held; it has no links yet. Known already: its size is set anew, its links stay.
+   * @returns false where it was known with that size: then no more is held than before.
+   */
+  add(digest: Digest, size: number): Promise<boolean>;
   /** Forgets the digest, and its links with it. */
   remove(digest: Digest): Promise<void>;
   /** Digests in their order, from behind `after`; at most `limit`. */

@@ -17,14 +17,16 @@ export class ContentRows {
     return row && contentIn(row);
   }
 
-  add(digest: Digest, size: number): void {
-    this.statements.run(
+  /** @returns false where nothing changed. */
+  add(digest: Digest, size: number): boolean {
+    const changed = this.statements.run(
       `INSERT INTO content VALUES (?, ?, ?)
        ON CONFLICT (digest) DO UPDATE SET size = excluded.size WHERE size <> excluded.size`,
       digest,
       size,
       Date.now(),
     );
+    return changed > 0;
   }
 
   /** Removes it with its links; where these are too many for one go, some of them. @returns whether it is gone. */

@@ -56,7 +56,7 @@ export class SqliteIndex implements ContentIndex {
     return this.#database.read(({ contents }) => contents.one(digest));
   }
 
-  add(digest: Digest, size: number): Promise<void> {
+  add(digest: Digest, size: number): Promise<boolean> {
     return this.#database.write(({ contents }) => contents.add(digest, size));
   }
 

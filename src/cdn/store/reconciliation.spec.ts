@@ -198,7 +198,7 @@ describe('while the gate serves', () => {
     const index = otherwise<ContentIndex>(room.index, {
       async add(digest, size) {
         await room.store.delete(digest);
-        await room.index.add(digest, size);
+        return room.index.add(digest, size);
       },
     });
 
@@ -272,8 +272,9 @@ describe('what stands in the way', () => {
     let added = 0;
     const index = otherwise<ContentIndex>(room.index, {
       async add(digest, size) {
-        await room.index.add(digest, size);
+        const isNew = await room.index.add(digest, size);
         if (++added === 5) stopping.abort();
+        return isNew;
       },
     });
 
