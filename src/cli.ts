@@ -11,7 +11,9 @@ import { addPrefetchCommand } from './cli/prefetch-command';
 import { addUserCommands } from './cli/user-commands';
 
 const program = new Command('tidegate')
-  .description('manage the accounts of Tidegate, check its settings, set up clients, and fill its cache')
+  .description(
+    'manage the accounts of Tidegate, check its settings, set up clients, and fill its cache',
+  )
   .showHelpAfterError('(try --help)');
 
 addUserCommands(program);
