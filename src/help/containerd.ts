@@ -24,8 +24,9 @@ export function containerd(view: GateView): ClientSetup {
     notes: [
       'Images keep their usual names. containerd tells the gate by `?ns=` which registry is meant, so that one address serves all of them.',
       'containerd reads `hosts.toml` anew with each pull, and is to be restarted for `config.toml` alone. `ctr` needs no `config.toml`, and nerdctl none either. Where `config.toml` says `version = 3` already, the section is `[plugins."io.containerd.cri.v1.images".registry]`.',
-      "In Kubernetes the login is an `imagePullSecret` of the images' registry. `ctr` asks for the password, and shows the login to whichever host asks for one: when the gate has no such image, to the registry itself.",
-      `Should the gate alone be asked, and never the registry itself, then make the gate the \`server\` of each file: \`server = ${quoted(view.address.origin)}\`.`,
+      `Kubernetes' login for the gate alone goes into \`config.toml\`, too: \`username\` and \`password\` in the section \`[plugins."io.containerd.grpc.v1.cri".registry.configs.${quoted(view.address.host)}.auth]\`. A pull secret is shown to gate and registry alike, for containerd does not ask whose it is.`,
+      '`ctr` asks for the password, and shows the login to whichever host wants one: when the gate has no such image, to the registry itself.',
+      `Should the gate alone be asked, and never the registry itself, then make the gate the \`server\` of each file, too: \`server = ${quoted(view.address.origin)}\`. No login gets to anybody else then.`,
     ],
   };
 }

@@ -5,13 +5,16 @@ import type { GateView } from './gate-view';
 /** The whole document, with a heading of the first rank. */
 export function documentOf({ address }: GateView, setups: readonly ClientSetup[]): string {
   const head = `# Clients of ${address.host}`;
-  return `${[head, ...setups.map((setup) => sectionOf(setup))].join('\n\n')}\n`;
+  return `${[head, ...setups.map((setup) => sectionOf(setup, '##'))].join('\n\n')}\n`;
 }
 
-/** One client's part, with a heading of the second rank; no line break at its end. */
-export function sectionOf({ title, files, commands, notes }: ClientSetup): string {
+/** One client's part; no line break at its end. */
+export function sectionOf(
+  { title, files, commands, notes }: ClientSetup,
+  rank: '##' | '###',
+): string {
   return [
-    `## ${title}`,
+    `${rank} ${title}`,
     ...files.map(fileBlock),
     fence('sh', commands.join('\n')),
     notes.map((note) => `- ${note}`).join('\n'),

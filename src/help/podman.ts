@@ -26,7 +26,8 @@ export function podman(view: GateView): ClientSetup {
     notes: [
       'Images keep their usual names. The gate is asked first, and with the login of `podman login`, which is for the gate alone; when it has no such image or is away, the registry itself is asked.',
       'Should the gate alone be asked, and never the registry itself, then write the location of the mirror as the `location` of the registry, and no mirror.',
-      'CRI-O reads the same files, and takes the login from the pull secret, or from the file that its `global_auth_file` names. Mirrors are for pulls: a push names the gate in full.',
+      'CRI-O reads the same file. It shows a pull secret to the registry that the image names, and to no mirror: put the login for the gate into the file that its `global_auth_file` names.',
+      'Mirrors are for pulls: a push names the gate in full.',
     ],
   };
 }

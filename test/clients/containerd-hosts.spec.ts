@@ -26,8 +26,8 @@ describeWith(
       ctr = await startContainerd(NOWHERE);
     });
 
-    const pull = ({ username, password }: Account, name: string) => {
-      const hosts = ['--hosts-dir', join(root, 'etc/containerd/certs.d')];
+    const pull = ({ username, password }: Account, name: string, at = root) => {
+      const hosts = ['--hosts-dir', join(at, 'etc/containerd/certs.d')];
       const user = ['--user', `${username}:${password}`, '--snapshotter', 'native'];
       return ctr('images', 'pull', ...hosts, ...user, name);
     };
@@ -58,6 +58,28 @@ describeWith(
 
       expect(own.code).toBe(0);
       expect(other.code).not.toBe(0);
+    });
+
+    it('asks nobody but the gate where that is the server, too', async () => {
+      const account = await stand.gate.addAccount();
+      const setup = await setupOf(stand.gate, 'containerd');
+      const server = setup.notes
+        .map((note) => /`(server = [^`]+)`\. /.exec(note)?.[1])
+        .find(Boolean);
+      const files = setup.files.map(({ path, content }) => ({
+        path,
+        content: path.endsWith('hosts.toml') ? `${server}\n${content}` : content,
+      }));
+      const strictly = install({ ...setup, files });
+
+      const usual = await pull(account, 'ghcr.io/team/nothing:1');
+      const alone = await pull(account, 'ghcr.io/team/nothing:1', strictly);
+
+      expect(usual.output).toMatch(/proxyconnect/);
+      expect(alone.code).not.toBe(0);
+      expect(alone.output).toMatch(/not found/);
+      expect(alone.output).not.toMatch(/proxyconnect/);
+      expect(await pull(account, names.ghcr, strictly)).toMatchObject({ code: 0 });
     });
 
     it('reads the config.toml that the gate gives', async () => {
