@@ -14,7 +14,8 @@ import type { InitialAdmin } from './auth/accounts/initial-admin';
 import { openCache } from './cdn/cache';
 import { lockDataDir, prepareDataDir } from './config/data-dir';
 import { openSecrets } from './config/open-secrets';
-import { Registries, registryTableOf } from './config/registry-table';
+import { loadRegistryTable } from './config/config-file';
+import { Registries } from './config/registry-table';
 import type { Settings } from './config/settings';
 import { EdgeListener } from './edge/edge.listener';
 import { createServer } from './edge/server';
@@ -41,6 +42,7 @@ export interface Gate {
  * @throws Error whose message names what is in the way, and the remedy. Nothing is left half-open.
  */
 export async function openGate(settings: Settings, log: Log): Promise<Gate> {
+  const registries = new Registries(loadRegistryTable(settings));
   prepareDataDir(settings);
   const lock = await lockDataDir(settings, log);
   const closers: (() => unknown)[] = [() => lock.release()];
@@ -54,7 +56,6 @@ export async function openGate(settings: Settings, log: Log): Promise<Gate> {
     if (failures.length > 0) throw failures[0];
   };
   try {
-    const registries = new Registries(registryTableOf(settings));
     const secrets = openSecrets(settings, log);
     const cache = await openCache(settings, log);
     closers.push(() => cache?.close());

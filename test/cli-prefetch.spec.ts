@@ -72,7 +72,7 @@ describe('the command prefetch', () => {
 
   it.each([
     [['team/app:none'], /^error: \S+team\/app:none: manifest unknown/],
-    [['ghcr.io/org/app'], /^error: .*does not know; give one of 127\.0\.0\.1:\d+/],
+    [['other.example/org/app'], /^error: .*does not know; give one of 127\.0\.0\.1:\d+/],
     [['team/app', '--platform', 'linux/s390x'], /it has linux\/amd64, linux\/arm64\n$/],
     [['team/app', '--platform', 'amd64'], /^error: .*os\/architecture/],
     [['team/app', '--url', 'http://127.0.0.1:1'], /^error: no gate answers .*ECONNREFUSED.*--url/],

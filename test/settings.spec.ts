@@ -48,6 +48,7 @@ describe('the documents of the settings', () => {
       ...examples,
       // Files that are not here.
       HTPASSWD_FILE: '',
+      CONFIG_FILE: '',
       TLS_CERT_FILE: '',
       TLS_KEY_FILE: '',
     });

@@ -110,7 +110,11 @@ describe('POST /admin/cache/prefetch', () => {
     [{ image: '' }, 'image', 'give the name of an image'],
     [{ image: 7 }, 'image', 'give the name of an image'],
     [{ image: 'x'.repeat(1025) }, 'image', 'give the name of an image'],
-    [{ image: 'ghcr.io/org/app:1' }, 'image', 'names a registry that this gate does not know'],
+    [
+      { image: 'other.example/org/app:1' },
+      'image',
+      'names a registry that this gate does not know',
+    ],
     [{ image: 'nginx', platforms: 'linux/amd64' }, 'platforms', 'give a list of platforms'],
     [{ image: 'nginx', platforms: ['amd64'] }, 'platforms.0', 'os/architecture[/variant]'],
     [{ image: 'nginx', platforms: Array(33).fill('linux/amd64') }, 'platforms', 'at most 32'],

@@ -1,6 +1,6 @@
 /** `clients`: how clients are set up for the gate of these settings; the same as its `GET /help/clients`. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { registryTableOf } from '../config/registry-table';
+import { loadRegistryTable } from '../config/config-file';
 import { CLIENT_NAMES, clientSetups } from '../help/clients';
 import { parseGateAddress, type GateAddress } from '../help/gate-address';
 import { viewOf } from '../help/gate-view';
@@ -30,7 +30,7 @@ function showClients({ url, client }: Options): void {
       'where clients reach the gate is not known; set PUBLIC_URL, or give --url https://gate.example.com',
     );
   }
-  const table = registryTableOf(settings);
+  const table = loadRegistryTable(settings);
   const view = viewOf(address, table, table.byHost(new URL(address.origin).hostname));
   const setups = clientSetups(view).filter(({ name }) => client === undefined || name === client);
   say(documentOf(view, setups).trimEnd());

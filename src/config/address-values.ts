@@ -5,7 +5,7 @@ import { readBy, Unreadable, wholeNumber, type TextSchema } from './setting-valu
 const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i;
 
 /** A host name whose last label is not a number, so that a mistyped IPv4 address is none. */
-function isHostName(text: string): boolean {
+export function isHostName(text: string): boolean {
   const labels = text.split('.');
   return text.length <= 253 && labels.every((l) => LABEL.test(l)) && !/^\d+$/.test(labels.at(-1)!);
 }
@@ -68,6 +68,11 @@ const DOCKER_HUB_HOSTS: ReadonlySet<string> = new Set([
   'registry.hub.docker.com',
 ]);
 
+/** True for the hosts by which Docker Hub is known, of which one serves. */
+export function isDockerHub(host: string): boolean {
+  return DOCKER_HUB_HOSTS.has(host);
+}
+
 /** An upstream registry, by URL or by `host[:port]`, which is https. Docker Hub's names mean the one that serves. */
 export const upstreamRegistry: TextSchema<{ name: string; url: URL }> = readBy((text) => {
   const url = readOrigin(
@@ -79,6 +84,9 @@ export const upstreamRegistry: TextSchema<{ name: string; url: URL }> = readBy((
   }
   return { name: url.host, url };
 });
+
+/** Where a registry is, as {@link upstreamRegistry} reads it. */
+export const registryOrigin: TextSchema<URL> = upstreamRegistry.transform(({ url }) => url);
 
 /**
  * An outgoing proxy. Uploads and everything else must be able to take it, and what they have in common is CONNECT (or a

@@ -83,7 +83,16 @@ function parses(pair: { cert?: Buffer; key?: Buffer }): boolean {
 }
 
 /** A container engine makes a folder where a file was to be mounted and none was there. */
-function checkFolders({ DATA_DIR, HTPASSWD_FILE }: Partial<SettingValues>, faults: Faults): void {
+function checkFolders(
+  { DATA_DIR, HTPASSWD_FILE, CONFIG_FILE }: Partial<SettingValues>,
+  faults: Faults,
+): void {
+  if (CONFIG_FILE !== undefined && isFolder(CONFIG_FILE) !== false) {
+    const fault = isFolder(CONFIG_FILE) ? 'is a folder' : 'is not there';
+    faults.add(
+      `CONFIG_FILE=${shownValue(CONFIG_FILE)} ${fault}; give a YAML file that the gate may read`,
+    );
+  }
   if (DATA_DIR !== undefined && isFolder(DATA_DIR) === false) {
     faults.add(
       `DATA_DIR=${shownValue(DATA_DIR)} is not a folder; give a folder, or a path to make one at`,

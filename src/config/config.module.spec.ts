@@ -2,7 +2,8 @@ import { ConfigService } from '@nestjs/config';
 import { Test } from '@nestjs/testing';
 import { SettingsModule } from './config.module';
 import { readSettings } from './read-settings';
-import { Registries, registryTableOf } from './registry-table';
+import { Registries } from './registry-table';
+import { registryTableOf } from './registry-table-of';
 import { Secrets } from './secrets';
 import { Settings } from './settings';
 

@@ -56,12 +56,14 @@ function describeTokens(settings: Settings) {
   };
 }
 
-function describeUpstream({ upstream, outgoingProxy }: Settings) {
+function describeUpstream({ upstream, configFile, outgoingProxy }: Settings) {
   return {
     UPSTREAM_REGISTRY: upstream.url.origin,
     UPSTREAM_USERNAME: upstream.credentials?.username ?? UNSET,
     UPSTREAM_PASSWORD: secret(upstream.credentials?.password),
+    UPSTREAM_LIBRARY: String(upstream.library ?? UNSET),
     UPSTREAM_REDIRECTS: upstream.redirects,
+    CONFIG_FILE: configFile ?? UNSET,
     UPSTREAM_CONNECT_TIMEOUT: formatDuration(upstream.connectTimeout),
     UPSTREAM_HEADER_TIMEOUT: formatDuration(upstream.headerTimeout),
     UPSTREAM_IDLE_TIMEOUT: formatDuration(upstream.idleTimeout),

@@ -127,7 +127,9 @@ const WRONG: Record<keyof typeof SETTINGS, string> = {
   UPSTREAM_REGISTRY: 'ftp://registry.example.com',
   UPSTREAM_USERNAME: 'a:b',
   UPSTREAM_PASSWORD: 'two\nlines',
+  UPSTREAM_LIBRARY: 'perhaps',
   UPSTREAM_REDIRECTS: 'ignore',
+  CONFIG_FILE: __dirname,
   UPSTREAM_CONNECT_TIMEOUT: '4 seconds',
   UPSTREAM_HEADER_TIMEOUT: '0',
   UPSTREAM_IDLE_TIMEOUT: '-1',
@@ -648,6 +650,7 @@ describe('readSettings with anything', () => {
     'TLS_KEY_FILE',
     'DATA_DIR',
     'HTPASSWD_FILE',
+    'CONFIG_FILE',
     'CACHE_DIR',
   ]);
 

@@ -99,6 +99,7 @@ function settingsOf(values: SettingValues): Settings {
     tokenService: values.TOKEN_SERVICE,
     tokenTtl: values.TOKEN_TTL,
     upstream: upstreamOf(values),
+    configFile: values.CONFIG_FILE,
     outgoingProxy: { http: values.HTTP_PROXY, https: values.HTTPS_PROXY, except: values.NO_PROXY },
     cache: cacheOf(values),
     rateLimit: values.RATE_LIMIT,
@@ -118,6 +119,7 @@ function upstreamOf(values: SettingValues): Settings['upstream'] {
     ...values.UPSTREAM_REGISTRY,
     credentials:
       username !== undefined && password !== undefined ? { username, password } : undefined,
+    library: values.UPSTREAM_LIBRARY,
     redirects: values.UPSTREAM_REDIRECTS,
     connectTimeout: values.UPSTREAM_CONNECT_TIMEOUT,
     headerTimeout: values.UPSTREAM_HEADER_TIMEOUT,

@@ -1,5 +1,4 @@
 /** Which registries stand behind the gate, and by which names a request may reach them. */
-import type { Settings } from './settings';
 
 /** An account of the gate's own at a registry. */
 export interface RegistryCredentials {
@@ -106,23 +105,4 @@ export class Registries {
   swap(table: RegistryTable): void {
     this.#current = table;
   }
-}
-
-/** The table that the settings describe. */
-export function registryTableOf({ upstream }: Settings): RegistryTable {
-  const dockerHub = upstream.name === 'docker.io';
-  return new RegistryTable([
-    {
-      name: upstream.name,
-      url: upstream.url,
-      hosts: [],
-      credentials: upstream.credentials ? [upstream.credentials] : [],
-      mirrors: [],
-      library: dockerHub,
-      redirects: upstream.redirects,
-      redirectHosts: [],
-      authHosts: [],
-      builtIn: dockerHub,
-    },
-  ]);
 }

@@ -33,11 +33,9 @@ export const SECTIONS: readonly (readonly [string, Readonly<Record<string, Setti
  * sets one counts on it. The value, where there is one, describes what this version does anyway.
  */
 export const UNSUPPORTED: Readonly<Record<string, string | undefined>> = {
-  CONFIG_FILE: undefined,
   CUSTOM_DOMAIN: undefined,
   PRESET: undefined,
   SKIP_AUTH_PROXY: 'false',
   TARGET_UPSTREAM: undefined,
   TRUSTED_NETWORKS: undefined,
-  UPSTREAM_LIBRARY: undefined,
 };

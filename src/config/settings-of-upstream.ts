@@ -2,7 +2,7 @@
 import { upstreamPassword, upstreamUsername } from './account-values';
 import { outgoingProxy, upstreamRegistry } from './address-values';
 import { always, optional } from './setting';
-import { duration, flag, oneOf, proxyExceptions, wholeNumber } from './setting-values';
+import { duration, flag, oneOf, path, proxyExceptions, wholeNumber } from './setting-values';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -29,6 +29,12 @@ export const upstream = {
     without: 'anonymous requests',
     meaning: 'Its password or access token.',
   }),
+  UPSTREAM_LIBRARY: optional({
+    schema: flag,
+    without: '`true` for Docker Hub, else `false`',
+    example: 'true',
+    meaning: 'Whether `nginx` means `library/nginx` at that registry, as it does on Docker Hub.',
+  }),
   UPSTREAM_REDIRECTS: always({
     schema: oneOf('follow', 'pass'),
     default: 'follow',
@@ -36,6 +42,14 @@ export const upstream = {
       'What becomes of the redirects by which the registry leads to its blobs on other hosts. `follow`: the gate fetches ' +
       'them there, and can hold them. `pass`: the client is sent there, and has to reach those hosts by itself; such blobs ' +
       'are not held.',
+  }),
+  CONFIG_FILE: optional({
+    schema: path,
+    without: '`DATA_DIR/tidegate.yaml`, if it is there',
+    example: '/etc/tidegate/tidegate.yaml',
+    meaning:
+      'More registries, and changes to those that are built in: a YAML file, read again when it changes ' +
+      '([registries.md](registries.md)).',
   }),
   UPSTREAM_CONNECT_TIMEOUT: always({
     schema: duration(1, HOUR),

@@ -13,6 +13,8 @@ export interface UpstreamSettings {
   /** `docker.io` for Docker Hub's hosts, else `host[:port]` of the URL. */
   readonly name: string;
   readonly credentials?: { readonly username: string; readonly password: string };
+  /** See {@link Registry.library}; undefined: as Tidegate knows the registry. */
+  readonly library?: boolean;
   /** See {@link Registry.redirects}. */
   readonly redirects: 'follow' | 'pass';
   /** All three in milliseconds. There is no limit on the whole of a transfer. */
@@ -82,6 +84,8 @@ export interface Settings {
   readonly tokenTtl: number;
 
   readonly upstream: UpstreamSettings;
+  /** Absolute. The file with what has structure; undefined: `tidegate.yaml` in the data folder, if it is there. */
+  readonly configFile?: string;
   readonly outgoingProxy: OutgoingProxy;
   /** Undefined with CACHE=off: everything is streamed, and nothing held. */
   readonly cache?: CacheSettings;

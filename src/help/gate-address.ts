@@ -33,7 +33,7 @@ export function besides(address: GateAddress, hostname: string): GateAddress | u
 
 /** True for what a client can take for a registry's name: the first part of an image's name, with a dot or a port. */
 export function isImageHost(name: string): boolean {
-  return HOST.test(name) && /[.:]/.test(name);
+  return HOST.test(name) && (/[.:]/.test(name) || name === 'localhost');
 }
 
 function addressOf({ origin, host, hostname, protocol }: URL): GateAddress {

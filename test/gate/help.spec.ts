@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startGate, type Gate } from '../support/gate';
 import { raw, send } from '../support/http';
@@ -125,6 +126,54 @@ describe('GET /help/clients', () => {
 
     expect(text).toMatch(/^# Clients of gate\.example\.com\n/);
     expect(text).not.toContain('evil');
+  });
+});
+
+describe('registries of the config file', () => {
+  const CONFIG = {
+    registries: [
+      { name: 'ghcr.io', hosts: ['ghcr.example.com'] },
+      { name: 'corp.example:5000', url: 'https://canary.internal', hosts: ['corp.example.net'] },
+    ],
+  };
+  let env: Record<string, string>;
+  let gate: Gate;
+
+  beforeAll(async () => {
+    const file = join(freshFolder('config'), 'tidegate.yaml');
+    writeFileSync(file, JSON.stringify(CONFIG)); // JSON is YAML
+    env = { CONFIG_FILE: file };
+    gate = await startGate(env);
+  });
+
+  it('are named with the hosts by which they are reached, and without their addresses', async () => {
+    const { text } = await send(`${gate.url}/help/clients`);
+
+    expect(text).toContain(`docker pull ghcr.example.com:${gate.port}/org/app:latest\n`);
+    expect(text).toContain('`/etc/containerd/certs.d/corp.example:5000/hosts.toml`');
+    expect(text).toContain('server = "https://ghcr.io"');
+    expect(text).not.toContain('canary');
+  });
+
+  it.each(['ghcr.example.com', 'GHCR.example.com:8443'])(
+    'are spoken of alone at an address that means one of them: %s',
+    async (host) => {
+      const { text } = await send(`${gate.url}/help/clients`, { headers: { host } });
+
+      expect(text.match(/certs\.d\/[^/]+/g)).toContain('certs.d/ghcr.io');
+      expect(text).not.toMatch(/docker\.io\/|corp\.example|quay\.io/);
+      const args = [CLI, 'clients', '--url', `http://${host}`];
+      const said = await run(process.execPath, args, { cwd: freshFolder('cli'), env });
+      expect(said.stdout).toBe(text);
+    },
+  );
+
+  it('are no business of a host that is nobody’s', async () => {
+    const headers = { host: 'evil.example' };
+    const { status, text } = await send(`${gate.url}/help/clients`, { headers });
+
+    expect(status).toBe(404);
+    expect(text).not.toMatch(/evil|canary/);
   });
 });
 

@@ -18,7 +18,7 @@ export interface ManyStand<K extends string> {
   readonly upstreams: Readonly<Record<K, Registry>>;
 }
 
-/** Starts a registry for each entry, and a gate whose CONFIG_FILE gives it that name; the first is the default one. */
+/** Starts a registry for each entry, and a gate whose CONFIG_FILE gives it that name; the default one is docker.io. */
 export async function startManyStand<K extends string>(
   described: Readonly<Record<K, Described>>,
   env: Record<string, string> = {},

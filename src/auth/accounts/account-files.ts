@@ -8,7 +8,7 @@ import { ReadOnlyAccounts } from './accounts-file-error';
 import type { HtpasswdFile } from './htpasswd-file';
 import { assertWritable, codeOf, isReadOnly, replaceFile } from './replace-file';
 import type { Pair, Snapshot } from './snapshot';
-import { WatchedFile } from './watched-file';
+import { WatchedFile } from '../../config/watched-file';
 
 /** Milliseconds. */
 const LOCK_TIMEOUT = 10_000;

@@ -15,7 +15,7 @@ import {
   type Pair,
   type Snapshot,
 } from './snapshot';
-import { POLL_INTERVAL, Settling } from './watched-file';
+import { POLL_INTERVAL, Settling } from '../../config/watched-file';
 
 /** Milliseconds: how long a change waits for files that somebody is editing. */
 const SETTLE_TIMEOUT = 5_000;

@@ -12,7 +12,7 @@ import {
 import { HtpasswdFault, HtpasswdFile } from './htpasswd-file';
 import { COST, costOf } from './password-hash';
 import { reconcile } from './reconcile';
-import { sameReading, type Reading } from './watched-file';
+import { sameReading, type Reading } from '../../config/watched-file';
 
 /** Both files as they were read, accounts.json first. */
 export interface Pair {

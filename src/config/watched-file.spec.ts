@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freshFolder } from '../../../test/support/lifecycle';
+import { freshFolder } from '../../test/support/lifecycle';
 import { Settling, WatchedFile, type Reading } from './watched-file';
 
 const text = (content: string): Reading => ({ kind: 'text', text: content });

@@ -1,6 +1,6 @@
 /** Reading files that others write, in whatever way: polled, since neither bind mounts nor ConfigMaps notify. */
 import { open } from 'node:fs/promises';
-import { codeOf } from './replace-file';
+import { reasonOf } from './settings-error';
 
 /** Between two looks, in milliseconds. */
 export const POLL_INTERVAL = 250;
@@ -39,7 +39,7 @@ export class WatchedFile {
     try {
       return await this.#readText();
     } catch (error) {
-      const code = codeOf(error);
+      const code = reasonOf(error);
       if (code === 'ENOENT' || code === 'ENOTDIR') return ABSENT;
       return { kind: 'unreadable', reason: `cannot be read (${code})` };
     }

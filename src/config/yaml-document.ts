@@ -1,0 +1,110 @@
+/**
+ * A YAML file whose faults name their line. Every scalar is read as the text that stands there, so that the readers of the
+ * settings serve here too, and a password of digits is not taken for a number.
+ */
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  visit,
+  type Document,
+} from 'yaml';
+import type { Faults } from './settings-error';
+
+/** Keys of maps, and places in lists, from the top of the document. */
+export type YamlPath = readonly PropertyKey[];
+
+/** Beyond this an alias is no short form but a bomb. */
+const MAX_ALIASES = 100;
+const MAX_LENGTH = 1024 * 1024;
+
+/** The parser's own messages quote the text, which may be a password. */
+const FAULTS: Readonly<Record<string, string>> = {
+  DUPLICATE_KEY: 'has a key for the second time in one map; keep one of them',
+  MULTIPLE_DOCS: 'begins a second document; keep everything in one',
+  RESOURCE_EXHAUSTION: 'is nested too deeply; it cannot be what is meant',
+  TAB_AS_INDENT: 'is indented by a tab; use spaces',
+  TAG_RESOLVE_FAILED: 'has a tag (!); leave it out, and put text with a ! in front into quotes',
+};
+
+export class YamlDocument {
+  /** Maps, lists and texts; undefined when there is no document that could be read, or an empty one. */
+  readonly value: unknown;
+  readonly #document: Document.Parsed | undefined;
+  readonly #lines = new LineCounter();
+
+  /**
+   * @param file how faults call the file.
+   * @param faults takes what is wrong, by line, without any of the text.
+   */
+  constructor(
+    text: string,
+    readonly file: string,
+    faults: Faults,
+  ) {
+    if (text.length > MAX_LENGTH) {
+      faults.add(`${file} is longer than a million characters; it cannot be what is meant`);
+      return;
+    }
+    try {
+      this.#document = parseDocument(text, {
+        schema: 'failsafe',
+        prettyErrors: false,
+        logLevel: 'error',
+        lineCounter: this.#lines,
+      });
+      const { errors, warnings } = this.#document;
+      for (const { code, pos } of [...errors, ...warnings]) {
+        const fault = FAULTS[code] ?? `is not YAML (${code}); correct its form`;
+        faults.add(`${file}:${this.#lines.linePos(pos[0]).line}: ${fault}`);
+      }
+      if (errors.length + warnings.length > 0) return;
+      // A document without anything reads as nothing, or as an empty text.
+      this.value = this.#document.toJS({ maxAliasCount: MAX_ALIASES }) || undefined;
+    } catch (error) {
+      faults.add(this.#whyUnread(error));
+    }
+  }
+
+  #whyUnread(error: unknown): string {
+    let line: number | undefined;
+    const document = this.#document;
+    if (document && error instanceof ReferenceError)
+      visit(document, {
+        Alias: (_, alias) => {
+          if (alias.resolve(document)) return undefined;
+          line = this.#lines.linePos(startOf(alias) ?? 0).line;
+          return visit.BREAK;
+        },
+      });
+    return line === undefined
+      ? `${this.file} cannot be read: it is nested too deeply, or has too many aliases`
+      : `${this.file}:${line}: has an alias (*) without its anchor (&) before it; write out what is meant`;
+  }
+
+  /** The line of what stands at the path, or of the nearest thing around it; from 1. */
+  lineOf(path: YamlPath): number {
+    let node: unknown = this.#document?.contents;
+    let offset = 0;
+    for (const key of path) {
+      if (isAlias(node) && this.#document) node = node.resolve(this.#document);
+      if (isMap(node)) {
+        const pair = node.items.find((each) => isScalar(each.key) && each.key.value === key);
+        offset = startOf(pair?.key) ?? offset;
+        node = pair?.value;
+      } else {
+        node = isSeq(node) ? node.items[Number(key)] : undefined;
+        offset = startOf(node) ?? offset;
+      }
+    }
+    return this.#lines.linePos(offset).line;
+  }
+}
+
+function startOf(node: unknown): number | undefined {
+  const range = (node as { range?: readonly number[] } | undefined)?.range;
+  return range?.[0];
+}
