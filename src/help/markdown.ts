@@ -16,7 +16,7 @@ export function sectionOf(
   return [
     `${rank} ${title}`,
     ...files.map(fileBlock),
-    fence('sh', commands.join('\n')),
+    ...(commands.length > 0 ? [fence('sh', commands.join('\n'))] : []),
     notes.map((note) => `- ${note}`).join('\n'),
   ].join('\n\n');
 }

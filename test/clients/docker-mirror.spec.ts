@@ -20,9 +20,15 @@ describeWith(
       stand = await startManyStand({ hub: { name: 'docker.io' }, ghcr: { name: 'ghcr.io' } }, open);
       await seed(stand.upstreams.hub, 'team/app', '1', images.hub);
       await seed(stand.upstreams.ghcr, 'team/app', '1', images.ghcr);
-      const file = join(install(await setupOf(stand.gate, 'docker')), 'etc/docker/daemon.json');
-      engine = await startDockerd(JSON.parse(readFileSync(file, 'utf8')) as object, NOWHERE);
+      const settings = { ...(await daemonJson(ELSEWHERE)), ...(await daemonJson(stand.gate.host)) };
+      engine = await startDockerd(settings, NOWHERE);
     });
+
+    /** The file that the gate gives to whoever asks it by that Host. */
+    async function daemonJson(host: string): Promise<object> {
+      const root = install(await setupOf(stand.gate, 'docker', host));
+      return JSON.parse(readFileSync(join(root, 'etc/docker/daemon.json'), 'utf8')) as object;
+    }
 
     /** Pulls by the usual name, as one who has nothing. */
     async function pull(): Promise<string> {
@@ -41,6 +47,14 @@ describeWith(
       for (const blob of images.hub.blobs.keys())
         expect(asked.filter((each) => each === `GET blobs/${blob}`)).toHaveLength(1);
       expect((await contentAsked(stand.upstreams.ghcr)).filter(isGet)).toEqual([]);
+    });
+
+    it('has leave to speak plain HTTP where it needs some', async () => {
+      const info = await strict(engine.docker)('info', '--format', '{{json .RegistryConfig}}');
+
+      const { Mirrors, IndexConfigs } = JSON.parse(info) as RegistryConfig;
+      expect(Mirrors).toEqual([`${stand.gate.url}/`]);
+      expect(IndexConfigs[ELSEWHERE]).toMatchObject({ Secure: false });
     });
 
     it('shows a mirror no login, so that a gate that asks for one is of no use as such', async () => {
@@ -90,4 +104,12 @@ describeWith(
   },
 );
 
+/** Not a loopback address by its form: docker needs leave to speak plain HTTP there. */
+const ELSEWHERE = 'gate.example.com:8080';
+
 const isGet = (line: string): boolean => line.startsWith('GET ');
+
+interface RegistryConfig {
+  Mirrors: string[];
+  IndexConfigs: Record<string, { Secure: boolean }>;
+}

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { startGate, type Gate } from '../support/gate';
 import { raw, send } from '../support/http';
 import { freshFolder } from '../support/lifecycle';
@@ -102,6 +103,23 @@ describe('GET /help/clients', () => {
 
     expect(status).toBe(400);
     expect(text).not.toContain(host);
+  });
+
+  it('never says what is no address, whatever the Host', async () => {
+    const address = /^# Clients of (?:[a-z0-9][a-z0-9._-]*|\[[0-9a-f:]+\])(?::\d+)?$/m;
+    const bytes = fc.constantFrom(...'aZ09.-_:[]"\'\\$`;&|<>(){}#%@!*~=/? \té'.split(''));
+    const hosts = fc.oneof(fc.string({ unit: bytes, maxLength: 20 }), fc.webAuthority());
+    let taken = 0;
+    await fc.assert(
+      fc.asyncProperty(hosts, async (host) => {
+        const head = `GET /help/clients HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
+        const { text } = await raw(gate.port, Buffer.from(head, 'latin1'));
+        if (text.startsWith('HTTP/1.1 200')) taken += 1;
+        expect(text).toMatch(text.startsWith('HTTP/1.1 200') ? address : /^HTTP\/1\.1 400 /);
+      }),
+      { numRuns: 200 },
+    );
+    expect(taken).toBeGreaterThan(10);
   });
 
   it('takes a line break in a Host for no Host at all', async () => {

@@ -36,9 +36,9 @@ export async function startManyStand<K extends string>(
   return { gate, upstreams: upstreams as Record<K, Registry> };
 }
 
-/** What the running gate says about one client. */
-export async function setupOf(gate: Gate, client: string): Promise<ClientSetup> {
-  const headers = { accept: 'application/json' };
+/** What the running gate says about one client to whoever asks it by that Host. */
+export async function setupOf(gate: Gate, client: string, host = gate.host): Promise<ClientSetup> {
+  const headers = { accept: 'application/json', host };
   const answer = await send(`${gate.url}/help/clients`, { headers });
   const { clients } = answer.json<{ clients: ClientSetup[] }>();
   const found = clients.find(({ name }) => name === client);
