@@ -14,7 +14,8 @@ const MAY_IMPORT = {
   registry: ['oci', 'config', 'journal', 'edge', 'cdn', 'upstream'],
   admin: ['oci', 'config', 'journal', 'edge', 'auth', 'cdn', 'upstream'],
   health: ['oci', 'config', 'journal', 'edge', 'cdn', 'upstream'],
-  cli: ['oci', 'config', 'journal', 'auth'],
+  help: ['oci', 'config', 'journal', 'edge'],
+  cli: ['oci', 'config', 'journal', 'auth', 'help'],
 };
 
 const FOLDERS = Object.keys(MAY_IMPORT).join('|');

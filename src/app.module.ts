@@ -15,6 +15,7 @@ import { EdgeModule } from './edge/edge.module';
 import { ErrorFilter } from './edge/error.filter';
 import type { HealthState } from './health/health-source';
 import { HealthModule } from './health/health.module';
+import { HelpModule } from './help/help.module';
 import { JournalModule } from './journal/journal.module';
 import type { Log } from './journal/log';
 import { RegistryModule } from './registry/registry.module';
@@ -55,6 +56,7 @@ export class AppModule {
         CdnModule.forRoot(cache),
         UpstreamModule,
         AdminModule,
+        HelpModule,
         HealthModule.forRootAsync({
           imports: [AccountsModule, UpstreamModule],
           inject: [Accounts, UpstreamFaults],

@@ -1,20 +1,24 @@
 #!/usr/bin/env node
 /**
- * The command line: accounts and a check of the settings, on the files, beside a running gate or without one; and orders to a
- * running gate.
+ * The command line: accounts, a check of the settings and the set-up of clients, on the files, beside a running gate or without
+ * one; and orders to a running gate.
  */
 import './right-node';
 import { Command } from 'commander';
 import { checkConfig } from './cli/check-config';
+import { addClientsCommand } from './cli/clients-command';
 import { addPrefetchCommand } from './cli/prefetch-command';
 import { addUserCommands } from './cli/user-commands';
 
 const program = new Command('tidegate')
-  .description('manage the accounts of Tidegate, check its settings, and fill its cache')
+  .description(
+    'manage the accounts of Tidegate, check its settings, set up clients, and fill its cache',
+  )
   .showHelpAfterError('(try --help)');
 
 addUserCommands(program);
 addPrefetchCommand(program);
+addClientsCommand(program);
 program
   .command('check-config')
   .description('check the settings and the account files, and print what is in force')

@@ -21,6 +21,7 @@ import { EdgeListener } from './edge/edge.listener';
 import { createServer } from './edge/server';
 import { HealthModule } from './health/health.module';
 import { Lifecycle } from './health/lifecycle';
+import { HelpModule } from './help/help.module';
 import { NestLog } from './journal/nest-log';
 import type { Log } from './journal/log';
 import { VERSION } from './version';
@@ -67,7 +68,7 @@ export async function openGate(settings: Settings, log: Log): Promise<Gate> {
     });
     closers.push(() => app.close());
     app.set('etag', false).disable('x-powered-by');
-    describeApi(app, VERSION, [AdminModule, HealthModule]);
+    describeApi(app, VERSION, [AdminModule, HealthModule, HelpModule]);
     const accounts = app.get(Accounts);
     await accounts.open();
     closers.push(() => accounts.close());

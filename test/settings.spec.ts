@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { readSettings } from '../src/config/read-settings';
@@ -7,16 +7,8 @@ import { SETTINGS } from '../src/config/setting-table';
 import { SettingsError } from '../src/config/settings-error';
 import { configurationDocument, environmentExample } from './settings-documents';
 import { freshFolder } from './support/lifecycle';
+import { onDisk } from './support/on-disk';
 import { describeWith } from './support/tools';
-
-const ROOT = join(__dirname, '..');
-
-/** With UPDATE_DOCS=1 the files are written first: `UPDATE_DOCS=1 npm test -- test/settings`. */
-function onDisk(name: string, made: string): string {
-  const file = join(ROOT, name);
-  if (process.env['UPDATE_DOCS'] === '1') writeFileSync(file, made);
-  return readFileSync(file, 'utf8');
-}
 
 describe('the documents of the settings', () => {
   it('docs/configuration.md says what the table says', () => {

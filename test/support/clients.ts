@@ -17,11 +17,12 @@ export function strict(client: Client): (...args: string[]) => Promise<string> {
 }
 
 /** Folders that podman, buildah and skopeo would else look for in the home folder. */
-function home(name: string): { folder: string; options: RunOptions } {
+function home(name: string, more: Record<string, string>): { folder: string; options: RunOptions } {
   const folder = freshFolder(name);
   const env: Record<string, string> = {
     HOME: folder,
     REGISTRY_AUTH_FILE: join(folder, 'auth.json'),
+    ...more,
   };
   for (const kind of ['CONFIG_HOME', 'DATA_HOME', 'CACHE_HOME', 'RUNTIME_DIR']) {
     env[`XDG_${kind}`] = join(folder, kind.toLowerCase());
@@ -35,17 +36,34 @@ function home(name: string): { folder: string; options: RunOptions } {
   return { folder, options: { env } };
 }
 
-/** podman or buildah with an empty store; another call is another store. */
-export function containerTool(name: 'podman' | 'buildah'): Client {
-  const { folder, options } = home(name);
+/**
+ * Variables of a client that must not get out: whatever it would look for beyond the machine, when the gate does not serve it,
+ * ends at a port where nobody listens.
+ */
+export const NOWHERE = { HTTPS_PROXY: 'http://127.0.0.1:9', NO_PROXY: '' } as const;
+
+/**
+ * podman or buildah with an empty store; another call is another store.
+ * @param env more variables.
+ */
+export function containerTool(
+  name: 'podman' | 'buildah',
+  env: Record<string, string> = {},
+): Client {
+  const { folder, options } = home(name, env);
   const runroot = join(folder, 'runroot');
   const store = ['--storage-driver=vfs', '--root', join(folder, 'root'), '--runroot', runroot];
   return (...args) => run(name, [...store, ...args], options);
 }
 
-export function skopeo(): Client {
-  const { options } = home('skopeo');
-  return (...args) => run('skopeo', args, options);
+/**
+ * @param env more variables.
+ * @param wrapper a program and its arguments that starts skopeo in its own place.
+ */
+export function skopeo(env: Record<string, string> = {}, wrapper: readonly string[] = []): Client {
+  const { options } = home('skopeo', env);
+  const [program, ...before] = [...wrapper, 'skopeo'];
+  return (...args) => run(program ?? 'skopeo', [...before, ...args], options);
 }
 
 export interface Docker {
@@ -56,8 +74,15 @@ export interface Docker {
   readonly anotherUser: () => Client;
 }
 
-/** A docker engine that nobody else uses. Loopback registries need no TLS there. */
-export async function startDockerd(): Promise<Docker> {
+/**
+ * A docker engine that nobody else uses. Loopback registries need no TLS there.
+ * @param settings more of `daemon.json`.
+ * @param env more of its variables.
+ */
+export async function startDockerd(
+  settings: object = {},
+  env: Record<string, string> = {},
+): Promise<Docker> {
   const folder = freshFolder('dockerd');
   const socket = `unix://${join(folder, 'docker.sock')}`;
   const config = {
@@ -70,6 +95,7 @@ export async function startDockerd(): Promise<Docker> {
     bridge: 'none',
     'ip-forward': false,
     'storage-driver': 'vfs',
+    ...settings,
   };
   const file = join(folder, 'daemon.json');
   writeFileSync(file, JSON.stringify(config));
@@ -78,7 +104,7 @@ export async function startDockerd(): Promise<Docker> {
     return (...args) => run('docker', args, { env });
   };
   const docker = user();
-  const daemon = new Service('dockerd', ['--config-file', file], { HOME: folder });
+  const daemon = new Service('dockerd', ['--config-file', file], { HOME: folder, ...env });
   atTheEnd(() => daemon.stop('SIGTERM')); // killed, it would leave its mounts and its containerd behind
   await daemon.until('dockerd answers', async () => (await docker('version')).code === 0);
   const load = async (archive: Buffer) => {
@@ -89,8 +115,11 @@ export async function startDockerd(): Promise<Docker> {
   return { docker, load, anotherUser: user };
 }
 
-/** A containerd that nobody else uses, and its `ctr`. */
-export async function startContainerd(): Promise<Client> {
+/**
+ * A containerd that nobody else uses, and its `ctr`, which asks registries by itself.
+ * @param env more variables of `ctr`.
+ */
+export async function startContainerd(env: Record<string, string> = {}): Promise<Client> {
   const folder = freshFolder('containerd');
   const socket = join(folder, 'containerd.sock');
   const config = join(folder, 'config.toml');
@@ -107,7 +136,7 @@ export async function startContainerd(): Promise<Client> {
   );
   const daemon = new Service('containerd', ['--config', config], { HOME: folder });
   const ctr: Client = (...args) =>
-    run('ctr', ['--address', socket, '--namespace', 'test', ...args]);
+    run('ctr', ['--address', socket, '--namespace', 'test', ...args], { env });
   await daemon.until('containerd answers', async () => {
     return existsSync(socket) && (await ctr('version')).code === 0;
   });
