@@ -16,6 +16,10 @@ tools=(
   htpasswd:apache2-utils
   openssl:openssl
   unshare:util-linux
+  nginx:nginx-light
+  caddy:caddy
+  systemd-analyze:systemd
+  kubectl:kubernetes-client
 )
 
 PATH="$PATH:/usr/sbin:/sbin"

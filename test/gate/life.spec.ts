@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
-import { createServer, type AddressInfo } from 'node:net';
+import { freePort } from '../support/free-port';
 import { runGate, startGate, type Gate } from '../support/gate';
 import { askToken, bearer, errorCode, send, sha256, tokenFor } from '../support/http';
 import { imageOf, layersWith, MIB } from '../support/images';
@@ -13,15 +13,6 @@ const SECRETS = [
   'the first secret of the tests, which is long',
   'the second of them, which is as long',
 ];
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** Begins to pull and reads nothing yet. */
 async function beginPull(gate: Gate, token: string, path: string): Promise<IncomingMessage> {

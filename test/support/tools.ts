@@ -18,6 +18,10 @@ export const TOOLS = [
   'htpasswd',
   'openssl',
   'unshare',
+  'nginx',
+  'caddy',
+  'systemd-analyze',
+  'kubectl',
 ] as const;
 export type Tool = (typeof TOOLS)[number];
 
