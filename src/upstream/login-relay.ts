@@ -97,7 +97,7 @@ export class LoginRelay {
       });
     const realm = this.#realm(registry, asked.realm);
     const to = {
-      registry: registry.name,
+      registry,
       peer: 'tokens',
       origin: realm,
       trust: this.policy.trustOf(registry, realm, registry.authHosts),
@@ -206,8 +206,8 @@ export class LoginRelay {
 /** 400 is OAuth2's word for a grant that is not good: RFC 6749 § 5.2. 404 and 405 are those of endpoints without POST. */
 const REFUSALS: ReadonlySet<number> = new Set([400, 401, 403, 404, 405]);
 
-function registryItself({ name, url }: Registry) {
-  return { registry: name, origin: url, path: '/v2/', trust: 'own' } as const;
+function registryItself(registry: Registry) {
+  return { registry, origin: registry.url, path: '/v2/', trust: 'own' } as const;
 }
 
 function refreshForm(

@@ -39,12 +39,12 @@ describeWith(['docker-registry'], 'one repository, reached in four ways', () => 
   /** Asks as a client does: a token in its own words at the realm of its own way, then the content. */
   async function ask({ name, query, host }: Way, account: Account, rest: string) {
     const hosted: Record<string, string> = host ? { host } : {};
-    const with_ = (path: string) =>
+    const inWay = (path: string) =>
       query ? `${path}${path.includes('?') ? '&' : '?'}${query}` : path;
-    const url = with_(`${gate.url}/v2/auth?scope=repository:${name}:pull,push`);
+    const url = inWay(`${gate.url}/v2/auth?scope=repository:${name}:pull,push`);
     const granted = await send(url, { headers: { ...basic(account), ...hosted } });
     const { token } = granted.json<TokenAnswer>();
-    return send(with_(`${gate.url}/v2/${name}/${rest}`), {
+    return send(inWay(`${gate.url}/v2/${name}/${rest}`), {
       headers: { ...bearer(token), ...hosted },
     });
   }
