@@ -116,7 +116,7 @@ export class ClientRights implements ContentIndex {
     return this.index.content(digest);
   }
 
-  add(digest: Digest, size: number): Promise<void> {
+  add(digest: Digest, size: number): Promise<boolean> {
     return this.index.add(digest, size);
   }
 
