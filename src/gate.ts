@@ -17,6 +17,7 @@ import { openSecrets } from './config/open-secrets';
 import { loadRegistryTable } from './config/config-file';
 import { Registries } from './config/registry-table';
 import type { Settings } from './config/settings';
+import { warningsOf } from './config/start-warnings';
 import { EdgeListener } from './edge/edge.listener';
 import { createServer } from './edge/server';
 import { HealthModule } from './health/health.module';
@@ -56,6 +57,7 @@ export async function openGate(settings: Settings, log: Log): Promise<Gate> {
     if (failures.length > 0) throw failures[0];
   };
   try {
+    for (const warning of warningsOf(settings, registries.current)) log.warn(warning);
     const secrets = openSecrets(settings, log);
     const cache = await openCache(settings, log);
     closers.push(() => cache?.close());

@@ -1,5 +1,5 @@
 /** docs/configuration.md and .env.example, made from the table of settings. */
-import { SECTIONS, UNSUPPORTED } from '../src/config/setting-table';
+import { SECTIONS } from '../src/config/setting-table';
 import type { Setting } from '../src/config/setting';
 
 const INTRODUCTION = `# Configuration
@@ -29,7 +29,7 @@ export function configurationDocument(): string {
         .map(([name, setting]) => tableRow(name, setting))
         .join('\n')}\n`,
   );
-  return [INTRODUCTION, ...sections, unsupported()].join('\n');
+  return [INTRODUCTION, ...sections].join('\n');
 }
 
 function tableRow(name: string, setting: Setting<unknown>): string {
@@ -37,16 +37,6 @@ function tableRow(name: string, setting: Setting<unknown>): string {
   const names = `\`${name}\`${setting.secret ? ' 🔒' : ''}${aliases.length ? ` (${aliases.join(', ')})` : ''}`;
   const shown = setting.without ?? `\`${setting.default}\``;
   return `| ${names} | ${shown} | ${setting.meaning} |`;
-}
-
-function unsupported(): string {
-  const names = Object.entries(UNSUPPORTED).map(([name, accepted]) =>
-    accepted === undefined ? `\`${name}\`` : `\`${name}\` (but for \`${accepted}\`)`,
-  );
-  return `## Settings that this version does not have
-
-They are refused when set, since whoever sets one counts on it: ${names.join(', ')}; of \`AUTH_MODE\` every value but \`accounts\`.
-`;
 }
 
 /** The text of .env.example: every setting, commented out, with its default or an example. */

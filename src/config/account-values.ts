@@ -35,15 +35,14 @@ export const upstreamPassword: TextSchema<string> = readBy((text) => {
 const HELP = 'give the base64 of user:password, several separated by commas';
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/;
 
-function readAccount(entry: string): FixedAccount {
+type Login = (username: string, password: string) => FixedAccount;
+
+function readAccount(entry: string, login: Login): FixedAccount {
   if (!BASE64.test(entry)) throw new Unreadable(`is not base64; ${HELP}`);
   const text = decodeUtf8(Buffer.from(entry, 'base64'));
   const colon = text.indexOf(':');
   if (colon < 0) throw new Unreadable(`has no colon; ${HELP}`);
-  return {
-    username: checkedUsername(text.slice(0, colon)),
-    password: checkedPassword(text.slice(colon + 1)),
-  };
+  return login(text.slice(0, colon), text.slice(colon + 1));
 }
 
 function decodeUtf8(bytes: Buffer): string {
@@ -54,11 +53,11 @@ function decodeUtf8(bytes: Buffer): string {
   }
 }
 
-/** ACCOUNTS: base64 of `user:password`, several separated by commas. Faults name an entry by its place. */
-export const fixedAccounts: TextSchema<FixedAccount[]> = readBy((text) => {
+/** Base64 of `user:password`, several separated by commas. Faults name an entry by its place. */
+function readAccounts(text: string, login: Login): FixedAccount[] {
   const accounts = text.split(',').map((entry, index) => {
     try {
-      return readAccount(entry.trim());
+      return readAccount(entry.trim(), login);
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;
       throw new Unreadable(`entry ${index + 1} ${error.message}`);
@@ -68,4 +67,21 @@ export const fixedAccounts: TextSchema<FixedAccount[]> = readBy((text) => {
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice === undefined) return accounts;
   throw new Unreadable(`names ${twice} twice; give each user once`);
-});
+}
+
+/** ACCOUNTS as accounts of the gate's own. */
+export const fixedAccounts: TextSchema<FixedAccount[]> = readBy((text) =>
+  readAccounts(text, (user, word) => ({
+    username: checkedUsername(user),
+    password: checkedPassword(word),
+  })),
+);
+
+/** ACCOUNTS as logins at a registry: its users may be called as it likes, and tokens for passwords be long. */
+export const upstreamLogins: TextSchema<FixedAccount[]> = readBy((text) =>
+  readAccounts(text, (user, word) => {
+    if (user === '' || word === '') throw new Unreadable(`has no user or no password; ${HELP}`);
+    if (CONTROL.test(user + word)) throw new Unreadable(`holds a control character; ${HELP}`);
+    return { username: user, password: word };
+  }),
+);

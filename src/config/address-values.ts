@@ -127,16 +127,17 @@ const TRUST_HELP =
   'give the number of proxies in front of the gate, or their addresses, networks or loopback, linklocal, ' +
   'uniquelocal, separated by commas';
 
-function checkedNetwork(entry: string): string {
+/** @param help what would be right, @param everybody why all addresses at once are not. */
+function checkedNetwork(entry: string, help: string, everybody: string): string {
   if (NETWORK_NAMES.has(entry)) return entry;
   const [address = '', prefix, ...rest] = entry.split('/');
   const family = isIP(address);
   const bits = prefix === undefined ? 128 : /^\d{1,3}$/.test(prefix) ? Number(prefix) : NaN;
   const known = family !== 0 && !address.includes('%') && rest.length === 0;
   if (!known || Number.isNaN(bits) || (prefix !== undefined && bits > (family === 4 ? 32 : 128))) {
-    throw new Unreadable(`is not right; ${TRUST_HELP}`);
+    throw new Unreadable(`is not right; ${help}`);
   }
-  if (bits === 0) throw new Unreadable(EVERYBODY + TRUST_HELP);
+  if (bits === 0) throw new Unreadable(everybody);
   if (prefix !== undefined && /^::ffff:/i.test(address)) {
     throw new Unreadable(`holds an IPv4 network in IPv6 form; write it as IPv4`);
   }
@@ -151,5 +152,20 @@ export const trustedProxies: TextSchema<number | string[]> = readBy((text) => {
     if (Number(text) <= 16) return Number(text);
     throw new Unreadable('is too many hops; give 16 at most');
   }
-  return text.split(',').map((entry) => checkedNetwork(entry.trim().toLowerCase()));
+  return networks(text, TRUST_HELP, EVERYBODY + TRUST_HELP);
 });
+
+function networks(text: string, help: string, everybody: string): string[] {
+  return text
+    .split(',')
+    .map((entry) => checkedNetwork(entry.trim().toLowerCase(), help, everybody));
+}
+
+/** Whence clients may pull without a login, as proxy-addr reads networks. */
+export const trustedNetworks: TextSchema<string[]> = readBy((text) =>
+  networks(
+    text,
+    'give addresses, networks or loopback, linklocal, uniquelocal, separated by commas',
+    'holds every address there is; to let everybody pull, set ANONYMOUS_ACCESS=pull',
+  ),
+);

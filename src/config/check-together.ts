@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
+import { checkModes } from './check-modes';
 import type { SettingName, SettingValues } from './setting-table';
 import { reasonOf, shownValue, type Faults } from './settings-error';
 import { cache } from './settings-of-cache';
@@ -20,11 +21,7 @@ export function checkTogether(
   checkTls(values.TLS_CERT_FILE, values.TLS_KEY_FILE, faults);
   checkFolders(values, faults);
   checkCache(values, faults, isSet);
-  if (values.ANONYMOUS_REPOSITORIES && values.ANONYMOUS_ACCESS === 'none') {
-    faults.add(
-      'ANONYMOUS_REPOSITORIES has no effect without ANONYMOUS_ACCESS=pull; set that too, or remove it',
-    );
-  }
+  checkModes(values, faults, isSet);
 }
 
 function checkPair(

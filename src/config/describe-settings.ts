@@ -23,8 +23,9 @@ const list = (values: readonly string[]): string => values.join(', ') || UNSET;
 const proxy = (url: URL | undefined): string =>
   url ? `${url.protocol}//${url.username === '' ? '' : '***@'}${url.host}` : UNSET;
 
-function describeListening({ host, port, publicUrl, trustProxy, tls }: Settings) {
+function describeListening({ preset, host, port, publicUrl, trustProxy, tls }: Settings) {
   return {
+    PRESET: preset ?? UNSET,
     HOST: host,
     PORT: String(port),
     PUBLIC_URL: publicUrl ?? UNSET,
@@ -41,6 +42,7 @@ function describeAccounts(settings: Settings) {
     AUTH_MODE: settings.authMode,
     ANONYMOUS_ACCESS: settings.anonymousAccess,
     ANONYMOUS_REPOSITORIES: list(settings.anonymousRepositories),
+    TRUSTED_NETWORKS: list(settings.trustedNetworks),
     ADMIN_USERNAME: settings.adminUsername,
     ADMIN_PASSWORD: secret(settings.adminPassword),
     ACCOUNTS: list(settings.accounts.map(({ username }) => username)),
@@ -56,14 +58,16 @@ function describeTokens(settings: Settings) {
   };
 }
 
-function describeUpstream({ upstream, configFile, outgoingProxy }: Settings) {
+function describeUpstream({ upstream, outgoingProxy, ...settings }: Settings) {
   return {
     UPSTREAM_REGISTRY: upstream.url.origin,
     UPSTREAM_USERNAME: upstream.credentials?.username ?? UNSET,
     UPSTREAM_PASSWORD: secret(upstream.credentials?.password),
     UPSTREAM_LIBRARY: String(upstream.library ?? UNSET),
     UPSTREAM_REDIRECTS: upstream.redirects,
-    CONFIG_FILE: configFile ?? UNSET,
+    CONFIG_FILE: settings.configFile ?? UNSET,
+    CUSTOM_DOMAIN: settings.customDomain ?? UNSET,
+    TARGET_UPSTREAM: settings.targetUpstream?.url.origin ?? UNSET,
     UPSTREAM_CONNECT_TIMEOUT: formatDuration(upstream.connectTimeout),
     UPSTREAM_HEADER_TIMEOUT: formatDuration(upstream.headerTimeout),
     UPSTREAM_IDLE_TIMEOUT: formatDuration(upstream.idleTimeout),

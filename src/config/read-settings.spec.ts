@@ -4,7 +4,8 @@ import { join, resolve } from 'node:path';
 import fc from 'fast-check';
 import { describeSettings } from './describe-settings';
 import { loadEnvironment, readSettings } from './read-settings';
-import { SETTINGS, UNSUPPORTED } from './setting-table';
+import { defaultsOf, PRESET_NAMES } from './presets';
+import { SETTINGS } from './setting-table';
 import { SettingsError } from './settings-error';
 import { usualMemory } from './settings-of-cache';
 
@@ -83,10 +84,7 @@ describe('readSettings without any setting', () => {
 
   it('takes empty values and variables of others for nothing', () => {
     const empty = Object.fromEntries(
-      [...Object.keys(SETTINGS), ...Object.keys(UNSUPPORTED), 'TOKEN_SECRET_FILE'].map((name) => [
-        name,
-        '',
-      ]),
+      [...Object.keys(SETTINGS), 'SKIP_AUTH_PROXY', 'TOKEN_SECRET_FILE'].map((name) => [name, '']),
     );
 
     expect(readSettings({ ...empty, PATH: '/bin', PORT_FILE: '/nowhere' })).toEqual(
@@ -106,6 +104,7 @@ describe('readSettings without any setting', () => {
 
 /** For each setting a value that is wrong. */
 const WRONG: Record<keyof typeof SETTINGS, string> = {
+  PRESET: 'registry',
   HOST: '300.1.1.1',
   PORT: '65536',
   PUBLIC_URL: 'https://gate.example.com/registry',
@@ -114,9 +113,10 @@ const WRONG: Record<keyof typeof SETTINGS, string> = {
   TLS_KEY_FILE: '/nowhere/tls.key',
   DATA_DIR: __filename,
   HTPASSWD_FILE: __dirname,
-  AUTH_MODE: 'relay',
+  AUTH_MODE: 'nobody',
   ANONYMOUS_ACCESS: 'push',
   ANONYMOUS_REPOSITORIES: 'Team/**',
+  TRUSTED_NETWORKS: '::/0',
   ADMIN_USERNAME: 'a:b',
   ADMIN_PASSWORD: 'x'.repeat(73),
   ACCOUNTS: 'ci:secret',
@@ -130,6 +130,8 @@ const WRONG: Record<keyof typeof SETTINGS, string> = {
   UPSTREAM_LIBRARY: 'perhaps',
   UPSTREAM_REDIRECTS: 'ignore',
   CONFIG_FILE: __dirname,
+  CUSTOM_DOMAIN: 'example.com:8080',
+  TARGET_UPSTREAM: 'ftp://registry.example.com',
   UPSTREAM_CONNECT_TIMEOUT: '4 seconds',
   UPSTREAM_HEADER_TIMEOUT: '0',
   UPSTREAM_IDLE_TIMEOUT: '-1',
@@ -189,26 +191,6 @@ describe('readSettings with a wrong value', () => {
     for (const name of Object.keys(env)) expect(text).toContain(name);
     expect(text).not.toContain('hunter2');
     expect(text).not.toContain(base64('hunter2').slice(0, 6));
-  });
-
-  it.each(Object.keys(UNSUPPORTED))('refuses %s, which this version does not have', (name) => {
-    expect(faultsOf({ [name]: 'true' })).toEqual([
-      expect.stringMatching(
-        new RegExp(`^${name}="true" is not supported by this version; remove it`),
-      ),
-    ]);
-  });
-
-  it.each(['relay', 'passthrough', 'open'])('refuses AUTH_MODE=%s', (mode) => {
-    expect(faultsOf({ AUTH_MODE: mode })).toEqual([
-      expect.stringContaining('is not supported by this version'),
-    ]);
-  });
-
-  it('takes what describes this version anyway', () => {
-    expect(readSettings({ SKIP_AUTH_PROXY: 'false', AUTH_MODE: 'accounts' })).toEqual(
-      readSettings({}),
-    );
   });
 });
 
@@ -270,6 +252,10 @@ describe('other names', () => {
     [{ SELF_AUTH_SERVICE: 'docker-image-proxy' }, { tokenService: 'docker-image-proxy' }],
     [{ SERVER_SECRET: LONG_SECRET }, { tokenSecret: LONG_SECRET }],
     [{ UPSTREAM_REGISTRY_HOST: 'quay.io', UPSTREAM_REGISTRY: 'https://quay.io/' }, {}],
+    [{ REGISTRY_DOMAIN: 'gate.example.com' }, { publicUrl: 'https://gate.example.com' }],
+    [{ SKIP_AUTH_PROXY: 'true' }, { authMode: 'passthrough' }],
+    [{ SKIP_AUTH_PROXY: '1', AUTH_MODE: 'passthrough' }, { authMode: 'passthrough' }],
+    [{ SKIP_AUTH_PROXY: 'false', AUTH_MODE: 'relay' }, { authMode: 'relay' }],
     [{ DEBUG: 'true' }, { logLevel: 'debug' }],
     [{ DEBUG: 'false', LOG_LEVEL: 'warn' }, { logLevel: 'warn' }],
   ])('%j', (env, expected) => {
@@ -281,6 +267,8 @@ describe('other names', () => {
     [{ UPSTREAM_REGISTRY: 'quay.io', UPSTREAM_REGISTRY_HOST: 'ghcr.io' }],
     [{ TOKEN_SECRET: LONG_SECRET, SERVER_SECRET: `${LONG_SECRET}y` }],
     [{ LOG_LEVEL: 'warn', DEBUG: 'true' }],
+    [{ AUTH_MODE: 'relay', SKIP_AUTH_PROXY: 'true' }],
+    [{ PUBLIC_URL: 'https://a.example', REGISTRY_DOMAIN: 'b.example' }],
   ])('refuses two that differ: %j', (env) => {
     const [one, other] = Object.keys(env);
 
@@ -483,6 +471,139 @@ describe('ACCOUNTS', () => {
   });
 });
 
+describe('ACCOUNTS in relay', () => {
+  const relay = (text: string) => ({ AUTH_MODE: 'relay', ACCOUNTS: text });
+
+  it('are logins at the registry: any user, and tokens for passwords', () => {
+    const token = 'x'.repeat(2000);
+    const text = [base64(`<token>:${token}`), base64('org$robot:a:b')].join(',');
+
+    expect(readSettings(relay(text)).accounts).toEqual([
+      { username: '<token>', password: token },
+      { username: 'org$robot', password: 'a:b' },
+    ]);
+    expect(faultsOf({ ACCOUNTS: text })).toHaveLength(1);
+  });
+
+  it.each([
+    ['not base64', 'ci:secret'],
+    ['no user', base64(':secret')],
+    ['no password', base64('ci:')],
+    ['a line break', base64('ci:a\nb')],
+    ['twice the same', `${base64('ci:a')},${base64('ci:b')}`],
+  ])('refuse %s', (_, text) => {
+    expect(faultsOf(relay(text))).toEqual([expect.stringMatching(/^ACCOUNTS .*; give/)]);
+  });
+});
+
+describe('AUTH_MODE', () => {
+  it.each(['accounts', 'relay', 'passthrough', 'open'])('%s is known', (mode) => {
+    expect(readSettings({ AUTH_MODE: mode }).authMode).toBe(mode);
+  });
+
+  it.each([
+    ['ACCOUNTS', base64('ci:secret')],
+    ['ANONYMOUS_ACCESS', 'pull'],
+    ['ANONYMOUS_ACCESS', 'none'],
+    ['ANONYMOUS_REPOSITORIES', 'team/**'],
+    ['TRUSTED_NETWORKS', '10.0.0.0/8'],
+  ])('passthrough and open leave %s=%s without effect', (name, text) => {
+    for (const mode of ['passthrough', 'open'])
+      expect(faultsOf({ AUTH_MODE: mode, [name]: text })).toEqual([
+        expect.stringMatching(`^${name} has no effect with AUTH_MODE=${mode}, .*; remove it`),
+      ]);
+    for (const mode of ['accounts', 'relay'])
+      expect(
+        faultsOf({ AUTH_MODE: mode, [name]: text }).filter((fault) => fault.includes('AUTH_MODE')),
+      ).toEqual([]);
+  });
+});
+
+describe('trusted networks', () => {
+  it('are read as those of TRUST_PROXY are', () => {
+    const text = '10.0.0.0/8, 192.0.2.1,FC00::/7,loopback';
+
+    expect(readSettings({ TRUSTED_NETWORKS: text }).trustedNetworks).toEqual([
+      '10.0.0.0/8',
+      '192.0.2.1',
+      'fc00::/7',
+      'loopback',
+    ]);
+  });
+
+  it.each(['0.0.0.0/0', '::/0', '10.0.0.0/8,0.0.0.0/0'])('may not be everybody: %s', (text) => {
+    expect(faultsOf({ TRUSTED_NETWORKS: text })).toEqual([
+      expect.stringMatching(
+        /^TRUSTED_NETWORKS=.* to let everybody pull, set ANONYMOUS_ACCESS=pull$/,
+      ),
+    ]);
+  });
+
+  it.each(['1', 'true', '10.0.0.0/33', 'example.com', '10.0.0.1,'])('refuses %s', (text) => {
+    expect(faultsOf({ TRUSTED_NETWORKS: text })).toEqual([
+      expect.stringMatching(/ is not right; give addresses, networks/),
+    ]);
+  });
+});
+
+describe('PRESET', () => {
+  it.each([
+    ['dockerpush', { port: 5002, authMode: 'relay' }],
+    ['docker-image-proxy', { port: 8080, authMode: 'relay', tokenService: 'docker-image-proxy' }],
+    [
+      'go-docker-proxy',
+      {
+        port: 8080,
+        authMode: 'relay',
+        customDomain: 'example.com',
+        cache: { dir: resolve('cache') },
+      },
+    ],
+    ['docker-io-proxy', { port: 8004, authMode: 'relay' }],
+  ])('%s brings the defaults of that system', (preset, expected) => {
+    expect(readSettings({ PRESET: preset })).toMatchObject({ preset, ...expected });
+  });
+
+  it('nginx-registry brings its accounts, its port and its limits', () => {
+    const cwd = process.cwd();
+    process.chdir(mkdtempSync(join(folder, 'nginx-')));
+    try {
+      expect(faultsOf({ PRESET: 'nginx-registry' })).toEqual([
+        expect.stringMatching(
+          /^HTPASSWD_FILE=".*\/auth\/htpasswd" lies in a folder that is not there/,
+        ),
+      ]);
+      mkdirSync('auth');
+      expect(readSettings({ PRESET: 'nginx-registry' })).toMatchObject({
+        port: 80,
+        authMode: 'accounts',
+        htpasswdFile: resolve('auth/htpasswd'),
+        rateLimit: 10,
+        rateBurst: 20,
+        maxConnections: 10,
+      });
+    } finally {
+      process.chdir(cwd);
+    }
+  });
+
+  it('changes nothing that is set, by whatever name', () => {
+    const settings = readSettings({
+      PRESET: 'dockerpush',
+      PROXY_LISTEN_ADDR: '127.0.0.1:6000',
+      SKIP_AUTH_PROXY: 'true',
+    });
+
+    expect(settings).toMatchObject({ port: 6000, host: '127.0.0.1', authMode: 'passthrough' });
+    expect(readSettings({ PRESET: 'dockerpush' }, ['--server.port=1']).port).toBe(1);
+  });
+
+  it('only knows settings that there are', () => {
+    for (const name of PRESET_NAMES)
+      for (const setting of Object.keys(defaultsOf(name))) expect(SETTINGS).toHaveProperty(setting);
+  });
+});
+
 describe('durations and rates', () => {
   it.each([
     ['300', 300_000],
@@ -602,8 +723,11 @@ describe('settings that belong together', () => {
     const env = { ANONYMOUS_REPOSITORIES: 'docker.io/library/*, team/**' };
 
     expect(faultsOf(env)).toEqual([
-      expect.stringContaining('has no effect without ANONYMOUS_ACCESS=pull'),
+      expect.stringContaining('has no effect without ANONYMOUS_ACCESS=pull or TRUSTED_NETWORKS'),
     ]);
+    expect(
+      readSettings({ ...env, TRUSTED_NETWORKS: 'loopback' }).anonymousRepositories,
+    ).toHaveLength(2);
     expect(readSettings({ ...env, ANONYMOUS_ACCESS: 'pull' }).anonymousRepositories).toEqual([
       'docker.io/library/*',
       'team/**',

@@ -2,12 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
+import { upstreamLogins } from './account-values';
 import { checkTogether } from './check-together';
+import { defaultsOf } from './presets';
 import type { Setting } from './setting';
 import { given, SettingReader, type Given } from './setting-reader';
-import { SETTINGS, UNSUPPORTED, type SettingValues } from './setting-table';
+import { SETTINGS, type SettingValues } from './setting-table';
 import type { Settings } from './settings';
-import { Faults, reasonOf, SettingsError, shownValue } from './settings-error';
+import { Faults, reasonOf, SettingsError } from './settings-error';
 import { usualMemory } from './settings-of-cache';
 
 /**
@@ -19,15 +21,30 @@ import { usualMemory } from './settings-of-cache';
 export function readSettings(env: NodeJS.ProcessEnv, argv: readonly string[] = []): Settings {
   const faults = new Faults();
   const texts: Given = { ...env, ...readArguments(argv, faults) };
-  refuseUnsupported(texts, faults);
   const reader = new SettingReader(texts, faults);
-  const entries = Object.entries(SETTINGS as Record<string, Setting<unknown>>);
+  const entries = Object.entries(tableInForce(reader));
   const values: Partial<SettingValues> = Object.fromEntries(
     entries.map(([name, setting]) => [name, reader.read(name, setting)]),
   );
   checkTogether(values, faults, (name) => given(texts, name) !== undefined);
   faults.throwIfAny();
   return deepFreeze(settingsOf(values as SettingValues));
+}
+
+/** The table, with the defaults that PRESET brings, and ACCOUNTS read as what AUTH_MODE makes of them. */
+function tableInForce(reader: SettingReader): Record<string, Setting<unknown>> {
+  const defaults = defaultsOf(reader.read('PRESET', SETTINGS.PRESET));
+  const withDefault = <T>(name: string, setting: Setting<T>): Setting<T> => ({
+    ...setting,
+    default: defaults[name] ?? setting.default,
+  });
+  const mode = reader.read('AUTH_MODE', withDefault('AUTH_MODE', SETTINGS.AUTH_MODE));
+  const accounts =
+    mode === 'relay' ? { ...SETTINGS.ACCOUNTS, schema: upstreamLogins } : SETTINGS.ACCOUNTS;
+  const table: Record<string, Setting<unknown>> = { ...SETTINGS, ACCOUNTS: accounts };
+  return Object.fromEntries(
+    Object.entries(table).map(([name, setting]) => [name, withDefault(name, setting)]),
+  );
 }
 
 /**
@@ -66,17 +83,9 @@ function readArguments(argv: readonly string[], faults: Faults): Given {
   return texts;
 }
 
-function refuseUnsupported(texts: Given, faults: Faults): void {
-  for (const [name, accepted] of Object.entries(UNSUPPORTED)) {
-    const text = given(texts, name);
-    if (text === undefined || text.toLowerCase() === accepted) continue;
-    const remedy = accepted === undefined ? 'remove it' : `remove it, or set ${accepted}`;
-    faults.add(`${name}=${shownValue(text)} is not supported by this version; ${remedy}`);
-  }
-}
-
 function settingsOf(values: SettingValues): Settings {
   return {
+    preset: values.PRESET,
     host: values.HOST,
     port: values.PORT,
     publicUrl: values.PUBLIC_URL,
@@ -90,7 +99,7 @@ function settingsOf(values: SettingValues): Settings {
     authMode: values.AUTH_MODE,
     anonymousAccess: values.ANONYMOUS_ACCESS,
     anonymousRepositories: values.ANONYMOUS_REPOSITORIES ?? [],
-    trustedNetworks: [],
+    trustedNetworks: values.TRUSTED_NETWORKS ?? [],
     adminUsername: values.ADMIN_USERNAME,
     adminPassword: values.ADMIN_PASSWORD,
     accounts: values.ACCOUNTS ?? [],
@@ -100,6 +109,8 @@ function settingsOf(values: SettingValues): Settings {
     tokenTtl: values.TOKEN_TTL,
     upstream: upstreamOf(values),
     configFile: values.CONFIG_FILE,
+    customDomain: values.CUSTOM_DOMAIN,
+    targetUpstream: values.TARGET_UPSTREAM,
     outgoingProxy: { http: values.HTTP_PROXY, https: values.HTTPS_PROXY, except: values.NO_PROXY },
     cache: cacheOf(values),
     rateLimit: values.RATE_LIMIT,

@@ -3,7 +3,8 @@ import { BUILT_IN_REGISTRIES, plainRegistry } from './built-in-registries';
 import type { RegistryEntry } from './registries-file';
 import { filesOf, type ReadFile } from './registry-files';
 import { RegistryTable, type Registry } from './registry-table';
-import type { Settings } from './settings';
+import { checkHosts, withCustomHosts } from './registry-hosts';
+import { isDebugging, type Settings } from './settings';
 import { Faults } from './settings-error';
 
 const NO_FILES: ReadFile = () => ({ kind: 'absent' });
@@ -34,11 +35,29 @@ export function registryTableOf(
       if (changed) registries.set(entry.name, changed);
     }
   }
-  checkHosts(settings, entries, faults);
+  checkHosts(settings, [...registries.values()], entries, faults);
   faults.throwIfAny();
+  const unknownHost = unknownHostOf(settings, registries);
+  if (unknownHost) registries.set(unknownHost.name, unknownHost);
   // A key that is set again keeps its place: the default registry stays the first.
-  const [head = first, ...rest] = registries.values();
-  return new RegistryTable([head, ...rest]);
+  const [head = first, ...rest] = [...registries.values()].map((each) =>
+    withCustomHosts(each, settings),
+  );
+  const table = new RegistryTable([head, ...rest]);
+  return unknownHost ? new RegistryTable(table.registries, table.byName(unknownHost.name)) : table;
+}
+
+/** Where TARGET_UPSTREAM leads while debugging: to the registry that is there, else to one more. */
+function unknownHostOf(
+  settings: Settings,
+  registries: ReadonlyMap<string, Registry>,
+): Registry | undefined {
+  const { targetUpstream: target } = settings;
+  if (!target || !isDebugging(settings)) return undefined;
+  return (
+    [...registries.values()].find(({ url }) => url.origin === target.url.origin) ??
+    plainRegistry(target.name, target.url)
+  );
 }
 
 /** The registry that UPSTREAM_REGISTRY says; by the name of one that is built in, it is that one. */
@@ -125,26 +144,5 @@ function checkRemoval(
     faults.add(
       `${entry.at('enabled')} takes out ${entry.name}, which is not there; remove the entry, or correct the name`,
     );
-  }
-}
-
-/** A host leads to one registry, and that by which clients reach the gate itself to none. */
-function checkHosts(
-  { publicUrl }: Settings,
-  entries: readonly RegistryEntry[],
-  faults: Faults,
-): void {
-  const own = publicUrl && new URL(publicUrl).hostname;
-  const owners = new Map<string, string>();
-  for (const entry of entries) {
-    entry.hosts?.forEach((host, index) => {
-      const place = `${entry.at('hosts', index)} ${host}`;
-      const owner = owners.get(host);
-      if (host === own)
-        faults.add(`${place} is the host of PUBLIC_URL, which means the gate itself; give another`);
-      if (owner !== undefined)
-        faults.add(`${place} leads to ${owner} already; give each host to one registry, once`);
-      owners.set(host, entry.name);
-    });
   }
 }

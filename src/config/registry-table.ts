@@ -84,6 +84,11 @@ export class RegistryTable {
     return this.#byHost.get(host);
   }
 
+  /** Every host that leads to a registry. */
+  get hosts(): ReadonlyMap<string, Registry> {
+    return this.#byHost;
+  }
+
   /** True when hosts were given to registries, so that an unknown host is an error and not the default registry. */
   get routesByHost(): boolean {
     return this.#byHost.size > 0;

@@ -49,6 +49,13 @@ export const registryHost: TextSchema<string> = readBy((text) => {
   return text;
 });
 
+/** A domain of which registries get hosts. */
+export const customDomain: TextSchema<string> = readBy((text) => {
+  const parts = partsOf(text.toLowerCase());
+  if (parts && parts.port === undefined && !isAddress(parts.host)) return parts.host;
+  throw new Unreadable('is no domain; give one such as example.com, or localhost');
+});
+
 /** A host, at any port or at one, that a registry may name in its answers. */
 export const peerHost: TextSchema<string> = readBy((text) => {
   const host = text.toLowerCase();

@@ -27,15 +27,3 @@ export const SECTIONS: readonly (readonly [string, Readonly<Record<string, Setti
     ['The cache', cache],
     ['Limits and running', running],
   ];
-
-/**
- * Settings of other systems, and of a fuller gate, that this version does not have: refused when set, since whoever
- * sets one counts on it. The value, where there is one, describes what this version does anyway.
- */
-export const UNSUPPORTED: Readonly<Record<string, string | undefined>> = {
-  CUSTOM_DOMAIN: undefined,
-  PRESET: undefined,
-  SKIP_AUTH_PROXY: 'false',
-  TARGET_UPSTREAM: undefined,
-  TRUSTED_NETWORKS: undefined,
-};

@@ -1,8 +1,18 @@
 /** The settings that speak of the gate's own side: listening, accounts, tokens. */
 import { fixedAccounts, password, username } from './account-values';
-import { host, listenAddress, port, publicHost, publicUrl, trustedProxies } from './address-values';
+import {
+  host,
+  listenAddress,
+  port,
+  publicHost,
+  publicUrl,
+  trustedNetworks,
+  trustedProxies,
+} from './address-values';
+import { PRESET_NAMES } from './presets';
 import { always, optional } from './setting';
 import {
+  flag,
   keySecret,
   oneOf,
   path,
@@ -11,9 +21,15 @@ import {
   wholeSeconds,
 } from './setting-values';
 
-const authMode = oneOf('accounts', 'relay', 'passthrough', 'open');
-
 export const listening = {
+  PRESET: optional({
+    schema: oneOf(...PRESET_NAMES),
+    without: "Tidegate's own defaults",
+    example: 'dockerpush',
+    meaning:
+      'The defaults of a system that Tidegate takes the place of, in place of its own: `dockerpush`, `docker-image-proxy`, ' +
+      '`go-docker-proxy` (also for cloudflare-docker-proxy), `nginx-registry` or `docker-io-proxy`. Whatever is set wins.',
+  }),
   HOST: always({
     schema: host,
     default: '0.0.0.0',
@@ -38,8 +54,12 @@ export const listening = {
     meaning:
       'Origin by which clients reach the gate; realm, `Location` and `Link` name it. Set it whenever a proxy or a load ' +
       'balancer stands in front. Where it is not set, the Host of each request counts if its form is right, with the ' +
-      'scheme of the listener or of a trusted proxy. `SELF_REGISTRY` may leave the scheme out; then it is https.',
-    aliases: [{ name: 'SELF_REGISTRY', schema: publicHost }],
+      'scheme of the listener or of a trusted proxy. `SELF_REGISTRY` and `REGISTRY_DOMAIN` may leave the scheme out; then ' +
+      'it is https.',
+    aliases: [
+      { name: 'SELF_REGISTRY', schema: publicHost },
+      { name: 'REGISTRY_DOMAIN', schema: publicHost },
+    ],
   }),
   TRUST_PROXY: always({
     schema: trustedProxies,
@@ -81,10 +101,15 @@ export const accounts = {
       'read-only secret) makes accounts read-only.',
   }),
   AUTH_MODE: always({
-    schema: authMode,
+    schema: oneOf('accounts', 'relay', 'passthrough', 'open'),
     default: 'accounts',
     meaning:
-      'Who vouches for a client. `accounts`: clients log in with accounts of the gate. This version knows no other.',
+      'Who vouches for a client. `accounts`: the gate, by accounts of its own. `relay`: the registry, by the login that ' +
+      'clients have there. `passthrough`: the same, and clients fetch their tokens from the registry itself. `open`: ' +
+      'nobody, everybody may pull and nobody push. `SKIP_AUTH_PROXY=true` means `passthrough`.',
+    aliases: [
+      { name: 'SKIP_AUTH_PROXY', schema: flag.transform((on) => (on ? 'passthrough' : undefined)) },
+    ],
   }),
   ANONYMOUS_ACCESS: always({
     schema: oneOf('none', 'pull'),
@@ -100,7 +125,16 @@ export const accounts = {
     meaning:
       'Repositories that anonymous clients get with the configured credentials: names, separated by commas; `*` stands ' +
       'for anything within a segment, `**` for anything across segments, and a name without a registry speaks of the ' +
-      'default registry. Needs `ANONYMOUS_ACCESS=pull`.',
+      'default registry. Needs `ANONYMOUS_ACCESS=pull` or `TRUSTED_NETWORKS`.',
+  }),
+  TRUSTED_NETWORKS: optional({
+    schema: trustedNetworks,
+    without: 'none',
+    example: '10.0.0.0/8,192.0.2.17',
+    meaning:
+      'Addresses and networks whose clients may pull without a login, as with `ANONYMOUS_ACCESS=pull`, separated by commas: ' +
+      'for clients that cannot log in, such as a docker engine with `registry-mirrors`. The address of the connection ' +
+      'counts; a forwarded one only from a proxy that `TRUST_PROXY` names.',
   }),
   ADMIN_USERNAME: always({
     schema: username,
@@ -119,7 +153,7 @@ export const accounts = {
     without: 'none',
     meaning:
       'Fixed accounts beside the file: base64 of `user:password`, several separated by commas. They cannot be changed ' +
-      'while the gate runs.',
+      'while the gate runs. With `AUTH_MODE=relay`: the logins at the registry that are let through, and no others.',
   }),
 };
 

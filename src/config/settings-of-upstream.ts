@@ -1,6 +1,7 @@
 /** The settings that speak of the registry behind the gate, of limits, and of how the gate runs. */
 import { upstreamPassword, upstreamUsername } from './account-values';
 import { outgoingProxy, upstreamRegistry } from './address-values';
+import { customDomain } from './registry-values';
 import { always, optional } from './setting';
 import { duration, flag, oneOf, path, proxyExceptions, wholeNumber } from './setting-values';
 
@@ -50,6 +51,22 @@ export const upstream = {
     meaning:
       'More registries, and changes to those that are built in: a YAML file, read again when it changes ' +
       '([registries.md](registries.md)).',
+  }),
+  CUSTOM_DOMAIN: optional({
+    schema: customDomain,
+    without: 'none: every host means the default registry',
+    example: 'example.com',
+    meaning:
+      'Gives the registries that are built in hosts of their own: `docker.`, `quay.`, `gcr.`, `k8s.`, `k8s-gcr.`, `ghcr.`, ' +
+      '`cloudsmith.`, `ecr.` and more of this domain, which may be `localhost`. A host that is nobody’s is then refused. ' +
+      '[registries.md](registries.md) has the table.',
+  }),
+  TARGET_UPSTREAM: optional({
+    schema: upstreamRegistry,
+    without: 'such a host is refused',
+    example: 'https://registry.example.com',
+    meaning:
+      'Where a host leads that is nobody’s, as long as `LOG_LEVEL` is `debug` or `trace`. At any other time it has no effect.',
   }),
   UPSTREAM_CONNECT_TIMEOUT: always({
     schema: duration(1, HOUR),

@@ -1,5 +1,7 @@
 /** What an operator sets, once it is read, checked and frozen. docs/configuration.md lists each setting. */
 
+import type { PresetName } from './presets';
+
 /** An account that the operator wrote into ACCOUNTS; it cannot be changed over REST. */
 export interface FixedAccount {
   readonly username: string;
@@ -51,6 +53,8 @@ export interface CacheSettings {
 }
 
 export interface Settings {
+  /** Whose defaults stand in place of Tidegate's own. */
+  readonly preset?: PresetName;
   readonly host: string;
   readonly port: number;
   /** Origin that realm, Location and Link name, without a trailing slash. Without it: the request's own Host. */
@@ -86,6 +90,10 @@ export interface Settings {
   readonly upstream: UpstreamSettings;
   /** Absolute. The file with what has structure; undefined: `tidegate.yaml` in the data folder, if it is there. */
   readonly configFile?: string;
+  /** The domain whose hosts (`ghcr.<domain>`) lead to the registries that are built in. */
+  readonly customDomain?: string;
+  /** Where a host leads that is nobody's, while {@link isDebugging}. */
+  readonly targetUpstream?: { readonly name: string; readonly url: URL };
   readonly outgoingProxy: OutgoingProxy;
   /** Undefined with CACHE=off: everything is streamed, and nothing held. */
   readonly cache?: CacheSettings;
@@ -103,6 +111,11 @@ export interface Settings {
   /** Milliseconds. */
   readonly drainTimeout: number;
   readonly drainDelay: number;
+}
+
+/** True with LOG_LEVEL=debug or trace, and with DEBUG=true. */
+export function isDebugging({ logLevel }: Pick<Settings, 'logLevel'>): boolean {
+  return logLevel === 'debug' || logLevel === 'trace';
 }
 
 /** The injection token of the settings. */

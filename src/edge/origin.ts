@@ -1,5 +1,6 @@
 /** Where a request came from and under which name it reached the gate, with trusted proxies believed and no others. */
 import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import proxyaddr from 'proxy-addr';
 import type { Registry, RegistryTable } from '../config/registry-table';
@@ -122,14 +123,21 @@ function registryOf(
   if (registry || !table.routesByHost) return registry;
   const own =
     name === 'localhost' ||
-    ipaddr.isValid(name.replace(/^\[|\]$/g, '')) ||
+    isIP(name.replace(/^\[|\]$/g, '')) !== 0 ||
     name === (publicUrl && new URL(publicUrl).hostname);
   if (own) return undefined;
   if (table.unknownHost) return table.unknownHost;
   throw new OciError('NOT_FOUND', {
-    message: 'Available registry routes',
-    detail: { routes: table.registries.flatMap((each) => each.hosts) },
+    message: 'no registry is reached by this host',
+    members: { routes: routesOf(table), message: 'Available registry routes' },
   });
+}
+
+/** What cloudflare-docker-proxy says there. The URL of a registry that everybody knows is no secret; others have a name. */
+function routesOf({ hosts }: RegistryTable): Record<string, string> {
+  return Object.fromEntries(
+    [...hosts].map(([host, { builtIn, url, name }]) => [host, builtIn ? url.origin : name]),
+  );
 }
 
 /**

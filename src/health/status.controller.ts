@@ -1,7 +1,9 @@
 /** GET /: the status document that monitors of earlier gates ask for. */
-import { Controller, Get, Header } from '@nestjs/common';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Controller, Get, Header, Req, Res } from '@nestjs/common';
 import { ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { Registries } from '../config/registry-table';
+import { contextOf } from '../edge/request-context';
 
 @Controller()
 @ApiTags('health')
@@ -17,7 +19,16 @@ export class StatusController {
     description:
       '{"status":"ok","service":"docker-registry-proxy","upstream":"registry-1.docker.io"}',
   })
-  status() {
+  @ApiResponse({ status: 301, description: 'On the host of a registry: to its /v2/' })
+  status(
+    @Req() request: IncomingMessage,
+    @Res({ passthrough: true }) response: ServerResponse,
+  ): { status: string; service: string; upstream: string } | undefined {
+    if (contextOf(request)?.byHost) {
+      response.statusCode = 301;
+      response.setHeader('Location', '/v2/');
+      return undefined;
+    }
     const { host } = this.registries.current.default.url;
     return { status: 'ok', service: 'docker-registry-proxy', upstream: host };
   }

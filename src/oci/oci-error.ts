@@ -51,6 +51,8 @@ export const OCI_ERRORS: Readonly<
 export interface OciErrorOptions {
   message?: string;
   detail?: unknown;
+  /** What the document says beside its errors, for clients that know another form of it. */
+  members?: Readonly<Record<string, unknown>>;
   /** Extra headers of the answer: a challenge, `Retry-After` (seconds), `Allow`. */
   headers?: OutgoingHttpHeaders;
   /** Why, for the log alone. */
@@ -62,14 +64,19 @@ export class OciError extends Error {
   readonly code: OciErrorCode;
   readonly status: number;
   readonly detail: unknown;
+  readonly members: Readonly<Record<string, unknown>> | undefined;
   readonly headers: OutgoingHttpHeaders;
 
-  constructor(code: OciErrorCode, { message, detail, headers, cause }: OciErrorOptions = {}) {
+  constructor(
+    code: OciErrorCode,
+    { message, detail, members, headers, cause }: OciErrorOptions = {},
+  ) {
     super(message ?? TABLE[code][1], { cause });
     this.name = 'OciError';
     this.code = code;
     this.status = TABLE[code][0];
     this.detail = detail;
+    this.members = members;
     this.headers = headers ?? {};
   }
 
@@ -79,7 +86,7 @@ export class OciError extends Error {
     // Towards a client these two are UNAVAILABLE, which it knows; the status tells them apart, and the log their code.
     const code =
       this.code === 'UPSTREAM_TIMEOUT' || this.code === 'BAD_UPSTREAM' ? 'UNAVAILABLE' : this.code;
-    return { errors: [{ code, message: this.message, ...detail }] };
+    return { ...this.members, errors: [{ code, message: this.message, ...detail }] };
   }
 }
 
