@@ -14,7 +14,8 @@ export interface Source {
 
 /**
  * By which credentials an upstream said yes: `anonymous.<hash>` or `configured.<hash>`. The hash is of the registry's address
- * and of the configured user name, so that a yes to other credentials, or of another registry under the same name, is none.
+ * and of the configured user names, so that a yes to other credentials, or of another registry under the same name, is none.
+ * Several accounts of one registry are equals: what one of them was shown, all may see.
  * `client.<hash>` is a client's own login, under a key that ends with the process: it is not for the disk.
  */
 export type Via = string & { readonly __brand: 'Via' };
@@ -27,14 +28,13 @@ export function nameOf({ registry, repository }: Source): CanonicalName {
 /** As which the source asks. Without configured credentials every request is anonymous upstream, and its yes is everybody's. */
 export function viaOf({ registry, as }: Pick<Source, 'registry' | 'as'>): Via {
   if (as instanceof ClientLogin) return clientVia(registry, as);
-  const username = as === 'configured' ? registry.credentials[0]?.username : undefined;
-  return via(registry, username);
+  return via(registry, as === 'configured' && registry.credentials.length > 0);
 }
 
 /** All yeses that count for the source: its own, and that to anonymous requests, which is for everybody. */
 export function viasFor(source: Pick<Source, 'registry' | 'as'>): readonly Via[] {
   const own = viaOf(source);
-  const anonymous = via(source.registry, undefined);
+  const anonymous = via(source.registry, false);
   return own === anonymous ? [own] : [own, anonymous];
 }
 
@@ -49,7 +49,7 @@ const key = randomBytes(32);
 /** A client that shows nothing is as anonymous as anybody. */
 function clientVia(registry: Registry, login: ClientLogin): Via {
   const authorization = login.authorizationFor(registry);
-  if (authorization === undefined) return via(registry, undefined);
+  if (authorization === undefined) return via(registry, false);
   const hash = createHmac('sha256', key).update(
     JSON.stringify([registry.url.origin, authorization]),
   );
@@ -57,18 +57,19 @@ function clientVia(registry: Registry, login: ClientLogin): Via {
 }
 
 /** By the registry itself, so that each is hashed once; one whose settings were reloaded is another. */
-const known = new WeakMap<Registry, Map<string | undefined, Via>>();
+const known = new WeakMap<Registry, { anonymous?: Via; configured?: Via }>();
 
-function via(registry: Registry, username: string | undefined): Via {
-  const ofRegistry = known.get(registry) ?? new Map<string | undefined, Via>();
+function via(registry: Registry, configured: boolean): Via {
+  const kind = configured ? 'configured' : 'anonymous';
+  const ofRegistry = known.get(registry) ?? {};
   known.set(registry, ofRegistry);
-  let found = ofRegistry.get(username);
-  if (found === undefined) ofRegistry.set(username, (found = hashed(registry, username)));
-  return found;
+  return (ofRegistry[kind] ??= hashed(registry, kind));
 }
 
-function hashed({ url }: Registry, username: string | undefined): Via {
-  const kind = username === undefined ? 'anonymous' : 'configured';
-  const hash = createHash('sha256').update(JSON.stringify([url.origin, username ?? null]));
-  return `${kind}.${hash.digest('hex').slice(0, 16)}` as Via;
+function hashed({ url, credentials }: Registry, kind: 'anonymous' | 'configured'): Via {
+  const users = [...new Set(credentials.map(({ username }) => username))].toSorted();
+  // A single name stands alone, as it did before there could be several.
+  const names = users.length > 1 ? users : (users[0] ?? null);
+  const text = JSON.stringify([url.origin, kind === 'configured' ? names : null]);
+  return `${kind}.${createHash('sha256').update(text).digest('hex').slice(0, 16)}` as Via;
 }

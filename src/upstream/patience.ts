@@ -2,18 +2,16 @@
  * When a registry is not asked, though somebody asks for something: it wants to be left alone, it does not answer, or it
  * refuses the gate's own credentials. RFC 9110 § 10.2.3.
  */
-import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import { ClientLogin } from '../config/principal';
+import { ClientLogin, type Principal } from '../config/principal';
 import type { Registry } from '../config/registry-table';
 import type { Log } from '../journal/log';
 import type { Access } from '../oci/access';
 import { OciError } from '../oci/oci-error';
 import { type Attempt, CircuitBreaker } from './circuit-breaker';
-import { retryAfterSeconds } from './retry-after';
+import type { Login, Logins } from './logins';
 import { faultOf } from './upstream-failure';
 import type { UpstreamFaults } from './upstream-faults';
-import type { Principal } from './upstream-tokens';
 
 /** Of a request, what patience is about. */
 interface Asking {
@@ -27,17 +25,15 @@ interface Asking {
 /** Milliseconds between two questions whose like was refused to the gate's own credentials. */
 const REFUSED_PAUSE = 10_000;
 const MAX_REFUSED = 1_000;
-/** Clients with logins of their own, beside the gate. */
-const MAX_PRINCIPALS = 1_000;
 
 /** What is known of one registry. Times are on the clock that never goes back. */
 interface Relation {
   readonly breaker: CircuitBreaker;
-  /** Until when the registry wants to be left alone. */
-  readonly leftAlone: LRUCache<string, { readonly until: number; readonly error: OciError }>;
   /** By what was asked: registries refuse one repository in the words in which they refuse a password. */
   readonly refused: LRUCache<string, { readonly until: number; readonly error: OciError }>;
 }
+
+type Ask<T> = (who: Login | ClientLogin, answered: () => void) => Promise<T>;
 
 /** GET and HEAD wait; what is pushed goes whatever is known, since it is not asked for again so easily. */
 export class UpstreamPatience {
@@ -47,30 +43,40 @@ export class UpstreamPatience {
   /** @param now milliseconds of a clock that never goes back. */
   constructor(
     private readonly faults: UpstreamFaults,
+    private readonly logins: Logins,
     private readonly log: Log,
     private readonly now: () => number = () => performance.now(),
   ) {}
 
   /**
-   * Asks, unless it is known what would come of it, and learns from what comes of it.
-   * @param ask is told how to say that the registry itself has answered: what fails after that, such as the host of its
-   *   content, is not the registry.
+   * Asks, unless it is known what would come of it, and learns from what comes of it. Of several accounts it is the one whose
+   * turn it is, and the next one where that one cannot.
+   * @param ask is told as whom, and how to say that the registry itself has answered: what fails after that, such as the host
+   *   of its content, is not the registry.
    * @throws OciError TOOMANYREQUESTS with the seconds that are left in Retry-After; UNAVAILABLE likewise, while the registry
    *   does not answer; what was answered to the same question before, while the gate's own credentials are refused; and all
    *   that `ask` throws.
    */
-  async during<T>(asking: Asking, ask: (answered: () => void) => Promise<T>): Promise<T> {
+  async during<T>(asking: Asking, ask: Ask<T>): Promise<T> {
+    const { registry, as } = asking;
+    if (as instanceof ClientLogin) return this.#once(asking, as, ask);
+    return this.logins.inTurn(registry, as, waits(asking), (login) =>
+      this.#once(asking, login, ask),
+    );
+  }
+
+  async #once<T>(asking: Asking, who: Login | ClientLogin, ask: Ask<T>): Promise<T> {
     const relation = this.#relation(asking.registry);
-    const held = asking.method === 'GET' || asking.method === 'HEAD';
-    if (held) this.#admit(asking, relation);
+    const held = waits(asking);
+    if (held) this.#admit(asking, who, relation);
     const attempt = relation.breaker.begin({ regardless: !held });
     const answered = () => this.#answered(asking.registry, relation, attempt);
     try {
-      const answer = await ask(answered);
+      const answer = await ask(who, answered);
       answered();
       return answer;
     } catch (error) {
-      this.#learn(asking, relation, attempt, error);
+      this.#learn(asking, who, { relation, attempt, error });
       throw error;
     }
   }
@@ -80,7 +86,6 @@ export class UpstreamPatience {
     if (!relation) {
       relation = {
         breaker: new CircuitBreaker(this.now),
-        leftAlone: new LRUCache({ max: MAX_PRINCIPALS }),
         refused: new LRUCache({ max: MAX_REFUSED }),
       };
       this.#relations.set(registry, relation);
@@ -89,10 +94,10 @@ export class UpstreamPatience {
   }
 
   /** The breaker comes last: whoever passes it may be the one that it waits for. */
-  #admit(asking: Asking, { breaker, leftAlone, refused }: Relation): void {
+  #admit(asking: Asking, who: Login | ClientLogin, { breaker, refused }: Relation): void {
     const { registry } = asking;
-    const asked = leftAlone.get(principalOf(asking));
-    if (asked && asked.until > this.now()) throw this.#notYet(asked.error, asked.until);
+    const asked = this.logins.waitOf(registry, who);
+    if (asked) throw this.#notYet(asked.error, asked.until);
     const known = this.faults.refuses(registry.name) ? refused.get(keyOf(asking)) : undefined;
     if (known && known.until > this.now()) throw known.error;
     if (known) refused.set(keyOf(asking), { ...known, until: this.now() + REFUSED_PAUSE });
@@ -109,13 +114,17 @@ export class UpstreamPatience {
     return new OciError('TOOMANYREQUESTS', { message, headers });
   }
 
-  #learn(asking: Asking, relation: Relation, attempt: Attempt, error: unknown): void {
+  #learn(
+    asking: Asking,
+    who: Login | ClientLogin,
+    { relation, attempt, error }: { relation: Relation; attempt: Attempt; error: unknown },
+  ): void {
     const { registry, as } = asking;
     // Who left, or gave up, says nothing of the registry, whatever error it gave as its reason.
     if (!(error instanceof OciError) || asking.signal?.aborted) return attempt.left();
     if (faultOf(error) === 'silent') return this.#failed(registry, relation, attempt, error);
     this.#answered(registry, relation, attempt);
-    if (error.code === 'TOOMANYREQUESTS') return this.#leaveAlone(asking, relation, error);
+    if (error.code === 'TOOMANYREQUESTS') return this.logins.leaveAlone(registry, who, error);
     const refusal = error.code === 'DENIED' || error.code === 'BAD_UPSTREAM';
     if (refusal && as === 'configured' && this.faults.refuses(registry.name))
       relation.refused.set(keyOf(asking), { until: this.now() + REFUSED_PAUSE, error });
@@ -132,26 +141,10 @@ export class UpstreamPatience {
     if (breaker.isOpen) this.log.info({ upstream: name }, `${name} answers again`);
     attempt.answered();
   }
-
-  #leaveAlone(asking: Asking, { leftAlone }: Relation, error: OciError): void {
-    const { registry } = asking;
-    const principal = principalOf(asking);
-    const seconds = retryAfterSeconds(String(error.headers['Retry-After']));
-    const until = this.now() + seconds * 1000;
-    const known = leftAlone.get(principal);
-    if (known && known.until >= until) return;
-    leftAlone.set(principal, { until, error });
-    this.log.warn({ upstream: registry.name, as: asking.as, seconds }, error.message);
-  }
 }
 
-/** Without credentials, all requests are the same to the registry. */
-function principalOf({ registry, as }: Asking): string {
-  if (as instanceof ClientLogin) {
-    const login = as.authorizationFor(registry);
-    return login === undefined ? 'anonymous' : createHash('sha256').update(login).digest('base64');
-  }
-  return registry.credentials.length > 0 ? as : 'anonymous';
+function waits({ method }: Asking): boolean {
+  return method === 'GET' || method === 'HEAD';
 }
 
 function keyOf({ as, access }: Asking): string {

@@ -19,7 +19,7 @@ import { UpstreamFaults } from './upstream-faults';
 
 const credentials = { username: 'robot', password: 'hunter2hunter2' };
 const BASIC = `Basic ${Buffer.from('robot:hunter2hunter2').toString('base64')}`;
-const REFUSED = "the gate's own credentials for reg.example are refused there";
+const REFUSED = "the gate's own credentials for reg.example (user robot) are refused there";
 
 let upstream: FaultServer;
 let registry: Registry;
@@ -189,7 +189,7 @@ describe("the gate's own credentials", () => {
 
     await afterPull();
 
-    expect(JSON.stringify(fixture.faults.all)).not.toMatch(/hunter2|robot|127\./);
+    expect(JSON.stringify(fixture.faults.all)).not.toMatch(/hunter2|127\./);
     expect(fixture.logged.join('')).not.toMatch(/hunter2|Basic /);
   });
 });
@@ -199,11 +199,50 @@ it("tells whether a registry refuses the gate's own credentials, of that registr
   faults.noteFailure('r', 'registry', 'silent', 'r cannot be reached');
   expect(faults.refuses('r')).toBe(false);
 
-  faults.noteRefused('r');
+  const one = registryAt('http://r', { name: 'r', credentials: [credentials] });
+
+  faults.noteRefused(one, credentials);
 
   expect([faults.refuses('r'), faults.refuses('other')]).toEqual([true, false]);
-  faults.noteAccepted('r');
+  faults.noteAccepted(one, credentials);
   expect(faults.refuses('r')).toBe(false);
+});
+
+describe('several accounts at one registry', () => {
+  const [a, b] = [credentials, { username: 'second', password: 'hunter2hunter2' }];
+  const both = registryAt('http://r', { name: 'r', credentials: [a, b] });
+
+  it('are refused when none is left, and told of one by one', () => {
+    const faults = new UpstreamFaults();
+    const heard: [string, boolean][] = [];
+    faults.onCredentials((registry, taken) => heard.push([registry, taken]));
+
+    faults.noteRefused(both, a);
+    expect([faults.refuses('r'), heard]).toEqual([false, []]);
+    faults.noteRefused(both, b);
+    expect([faults.refuses('r'), heard]).toEqual([true, [['r', false]]]);
+    expect(faults.all.map(({ message }) => message)).toEqual([
+      "the gate's own credentials for r (user robot) are refused there",
+      "the gate's own credentials for r (user second) are refused there",
+    ]);
+
+    faults.noteAccepted(both, b);
+    expect([faults.refuses('r'), heard.at(-1)]).toEqual([false, ['r', true]]);
+    expect(faults.all.map(({ message }) => message)).toEqual([
+      "the gate's own credentials for r (user robot) are refused there",
+    ]);
+  });
+
+  it('are forgotten when they are no longer configured', () => {
+    const faults = new UpstreamFaults();
+    faults.noteRefused(both, a);
+    const reloaded = registryAt('http://r', { name: 'r', credentials: [b] });
+
+    faults.noteAccepted(reloaded, b);
+    expect(faults.all).toEqual([]);
+    faults.noteRefused(reloaded, b);
+    expect(faults.refuses('r')).toBe(true);
+  });
 });
 
 it('a fault of another kind begins anew', () => {

@@ -1,5 +1,6 @@
 /** What is wrong with upstreams that an operator has to look at. */
 import { Injectable } from '@nestjs/common';
+import type { Registry, RegistryCredentials } from '../config/registry-table';
 
 /** Which of a registry's hosts is asked: itself, its token endpoint, or where its redirects lead. */
 export type Peer = 'registry' | 'tokens' | 'content';
@@ -10,7 +11,7 @@ type FaultKind = 'silent' | 'untrusted' | 'refused';
 export interface UpstreamFault {
   readonly registry: string;
   readonly kind: FaultKind;
-  /** A sentence that names the registry, and neither an address nor a secret. */
+  /** A sentence that names the registry, of refused credentials the user, and neither an address nor a secret. */
   readonly message: string;
   /** Since when there has been no better news. */
   readonly since: Date;
@@ -25,9 +26,15 @@ export class UpstreamFaults {
   /** One entry at most for each part of a registry: each is mended, and heard of, by itself. */
   readonly #faults = new Map<string, UpstreamFault>();
 
+  /** By the registry's name, which of its accounts it refuses, as far as is known. */
+  readonly #refused = new Map<
+    string,
+    { readonly all: Set<string>; readonly refused: Set<string> }
+  >();
+
   readonly #listeners: ((registry: string, taken: boolean) => void)[] = [];
 
-  /** Calls back whenever a registry takes or refuses the gate's own credentials. */
+  /** Calls back whenever a registry takes credentials of the gate's own, and when it refuses all that there are. */
   onCredentials(listener: (registry: string, taken: boolean) => void): void {
     this.#listeners.push(listener);
   }
@@ -47,27 +54,46 @@ export class UpstreamFaults {
     this.#note(keyOf(registry, peer), registry, kind, message);
   }
 
-  /** The gate's own credentials were taken. */
-  noteAccepted(registry: string): void {
-    this.#faults.delete(keyOf(registry, 'credentials'));
-    for (const listener of this.#listeners) listener(registry, true);
+  /** Credentials of the gate's own were taken. */
+  noteAccepted(registry: Registry, { username }: RegistryCredentials): void {
+    const { name } = registry;
+    this.#accountsOf(registry).refused.delete(username);
+    this.#faults.delete(accountKeyOf(name, username));
+    for (const listener of this.#listeners) listener(name, true);
   }
 
-  /** The gate's own credentials were refused. */
-  noteRefused(registry: string): void {
-    const message = `the gate's own credentials for ${registry} are refused there`;
-    this.#note(keyOf(registry, 'credentials'), registry, 'refused', message);
-    for (const listener of this.#listeners) listener(registry, false);
+  /** Credentials of the gate's own were refused. */
+  noteRefused(registry: Registry, { username }: RegistryCredentials): void {
+    const { name } = registry;
+    this.#accountsOf(registry).refused.add(username);
+    const message = `the gate's own credentials for ${name} (user ${username}) are refused there`;
+    this.#note(accountKeyOf(name, username), name, 'refused', message);
+    if (this.refuses(name)) for (const listener of this.#listeners) listener(name, false);
   }
 
-  /** True while the registry is known to refuse the gate's own credentials. */
+  /** True while the registry is known to refuse all credentials of the gate's own. */
   refuses(registry: string): boolean {
-    return this.#faults.has(keyOf(registry, 'credentials'));
+    const accounts = this.#refused.get(registry);
+    return accounts !== undefined && accounts.refused.size === accounts.all.size;
   }
 
   /** Oldest first. */
   get all(): readonly UpstreamFault[] {
     return [...this.#faults.values()];
+  }
+
+  /** What was said of accounts that are no longer configured is forgotten. */
+  #accountsOf({ name, credentials }: Registry) {
+    const all = new Set(credentials.map(({ username }) => username));
+    const refused = this.#refused.get(name)?.refused ?? new Set<string>();
+    for (const username of refused) {
+      if (all.has(username)) continue;
+      refused.delete(username);
+      this.#faults.delete(accountKeyOf(name, username));
+    }
+    const accounts = { all, refused };
+    this.#refused.set(name, accounts);
+    return accounts;
   }
 
   #note(key: string, registry: string, kind: FaultKind, message: string): void {
@@ -77,6 +103,10 @@ export class UpstreamFaults {
   }
 }
 
-function keyOf(registry: string, part: Peer | 'credentials'): string {
+function keyOf(registry: string, part: Peer): string {
   return `${part} ${registry}`;
+}
+
+function accountKeyOf(registry: string, username: string): string {
+  return `account ${registry} ${username}`;
 }

@@ -2,17 +2,19 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type http from 'node:http';
 import type https from 'node:https';
-import { ClientLogin } from '../config/principal';
+import { ClientLogin, type Principal } from '../config/principal';
 import type { Registry } from '../config/registry-table';
 import type { Access } from '../oci/access';
 import { UpstreamChallenge } from '../oci/upstream-challenge';
+import type { Login } from './logins';
 import { UpstreamPatience } from './patience';
 import { Redirects } from './redirects';
+import { notAllowed } from './token-endpoint';
 import { Transport } from './transport';
-import { notAllowed, type Principal, UpstreamTokens } from './upstream-tokens';
+import { UpstreamTokens } from './upstream-tokens';
 import { discard, type UpstreamResponse } from './upstream-response';
 
-export type { Principal } from './upstream-tokens';
+export type { Principal } from '../config/principal';
 export { discard, readBody, type UpstreamResponse } from './upstream-response';
 
 export interface UpstreamRequest {
@@ -52,7 +54,8 @@ export class UpstreamClient implements OnApplicationShutdown {
   /**
    * The registry's answer to a request. 200 to 404, 405, 416 and the like are given as they are. For GET and HEAD
    * redirects are followed, a failure is tried once more, and a registry that asks for patience or does not answer is left
-   * alone for a time.
+   * alone for a time. Of several accounts each has its turn; a GET or HEAD goes on with the next where one is told to wait,
+   * and any request where one's login is refused.
    * @throws OciError
    *   DENIED: the registry refuses (401 to a fresh token or to Basic, 403);
    *   UNAUTHORIZED (UpstreamChallenge): it asks the client itself for a login, or for a better one;
@@ -62,7 +65,11 @@ export class UpstreamClient implements OnApplicationShutdown {
    *   With an aborted signal, the signal's reason.
    */
   async request(request: UpstreamRequest): Promise<UpstreamResponse> {
-    return this.patience.during(request, (answered) => this.#ask(request, answered));
+    return this.patience.during(request, (who, answered) =>
+      who instanceof ClientLogin
+        ? this.#askForClient(request, who, answered)
+        : this.#ask(request, who, answered),
+    );
   }
 
   /**
@@ -82,20 +89,23 @@ export class UpstreamClient implements OnApplicationShutdown {
     await this.close();
   }
 
-  async #ask(request: UpstreamRequest, answered: () => void): Promise<UpstreamResponse> {
-    const { registry, as, access } = request;
-    if (as instanceof ClientLogin) return this.#askForClient(request, as, answered);
-    const first = await this.tokens.authorizationIfKnown(registry, as, access);
+  async #ask(
+    request: UpstreamRequest,
+    login: Login,
+    answered: () => void,
+  ): Promise<UpstreamResponse> {
+    const { registry, access } = request;
+    const first = await this.tokens.authorizationIfKnown(registry, login, access);
     const response = await this.#send(request, first, answered);
     if (response.status !== 401) {
-      if (first === undefined) this.tokens.noteOpen(registry, as);
+      if (first === undefined) this.tokens.noteOpen(registry, login);
       this.tokens.noteVerdict(registry, first, response.status);
       return admitted(response, request);
     }
     await discard(response);
     const second = await this.tokens.answerTo(
       registry,
-      as,
+      login,
       access,
       response.headers['www-authenticate'],
       first,

@@ -3,8 +3,10 @@ import { Log } from '../journal/log';
 import { Dialer } from './dialer';
 import { EgressPolicy } from './egress-policy';
 import { LoginRelay } from './login-relay';
+import { Logins } from './logins';
 import { UpstreamPatience } from './patience';
 import { Redirects } from './redirects';
+import { TokenEndpoint } from './token-endpoint';
 import { Transport } from './transport';
 import { UpstreamClient } from './upstream.client';
 import { UpstreamFaults } from './upstream-faults';
@@ -18,12 +20,19 @@ import { UpstreamTokens } from './upstream-tokens';
     UpstreamFaults,
     Transport,
     Redirects,
+    {
+      provide: Logins,
+      inject: [UpstreamFaults, Log],
+      useFactory: (faults: UpstreamFaults, log: Log) => new Logins(faults, log),
+    },
+    TokenEndpoint,
     UpstreamTokens,
     LoginRelay,
     {
       provide: UpstreamPatience,
-      inject: [UpstreamFaults, Log],
-      useFactory: (faults: UpstreamFaults, log: Log) => new UpstreamPatience(faults, log),
+      inject: [UpstreamFaults, Logins, Log],
+      useFactory: (faults: UpstreamFaults, logins: Logins, log: Log) =>
+        new UpstreamPatience(faults, logins, log),
     },
     UpstreamClient,
   ],

@@ -4,8 +4,10 @@ import type { Registry } from '../../src/config/registry-table';
 import type { OutgoingProxy, Settings } from '../../src/config/settings';
 import { Dialer } from '../../src/upstream/dialer';
 import { EgressPolicy } from '../../src/upstream/egress-policy';
+import { Logins } from '../../src/upstream/logins';
 import { UpstreamPatience } from '../../src/upstream/patience';
 import { Redirects } from '../../src/upstream/redirects';
+import { TokenEndpoint } from '../../src/upstream/token-endpoint';
 import { Transport } from '../../src/upstream/transport';
 import { UpstreamClient } from '../../src/upstream/upstream.client';
 import { UpstreamFaults } from '../../src/upstream/upstream-faults';
@@ -47,13 +49,16 @@ export function upstreamFixture(limits: UpstreamLimits = {}): UpstreamFixture {
   const dialer = new Dialer(settings, policy);
   const faults = new UpstreamFaults();
   const transport = new Transport(settings, log, dialer, faults);
-  const tokens = new UpstreamTokens(transport, policy, faults, log);
   let ahead = 0;
+  const now = () => performance.now() + ahead;
+  const logins = new Logins(faults, log, now);
+  const endpoint = new TokenEndpoint(transport, policy, logins, log);
+  const tokens = new UpstreamTokens(transport, endpoint, logins);
   const client = new UpstreamClient(
     transport,
     tokens,
     new Redirects(transport, policy, log),
-    new UpstreamPatience(faults, log, () => performance.now() + ahead),
+    new UpstreamPatience(faults, logins, log, now),
   );
   const later = (milliseconds: number) => void (ahead += milliseconds);
   return { client, tokens, policy, dialer, faults, logged, later };
