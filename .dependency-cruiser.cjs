@@ -65,7 +65,7 @@ module.exports = {
       name: 'nobody-imports-the-entries',
       severity: 'error',
       from: {},
-      to: { path: String.raw`^src/(?:main|cli)\.ts$` },
+      to: { path: String.raw`^src/(?:main|cli|health-check)\.ts$` },
     },
     {
       name: 'only-the-gate-imports-the-app',

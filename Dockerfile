@@ -24,10 +24,9 @@ VOLUME /data
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 
-# Asks the gate itself whether it is ready, where its settings say that it listens; its certificate need not name that
-# address.
+# Asks the gate itself whether it is ready, where its settings say that it listens.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
-  CMD ["node", "-e", "const { HOST, PORT, PROXY_LISTEN_ADDR, TLS_CERT_FILE } = process.env; const [, address, number] = /^(.*):([0-9]+)$/.exec(PROXY_LISTEN_ADDR || '') || []; const bare = (HOST || address || '').replace('[', '').replace(']', ''); const host = ['', '0.0.0.0', '::'].includes(bare) ? '127.0.0.1' : bare; const port = PORT || number || 8080; require(TLS_CERT_FILE ? 'node:https' : 'node:http').get({ host, port, path: '/health/ready', rejectUnauthorized: false, timeout: 4000 }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('timeout', () => process.exit(1)).on('error', () => process.exit(1))"]
+  CMD ["node", "dist/health-check.js"]
 
 # Node itself is process 1: it gets the SIGTERM, and drains.
 CMD ["node", "dist/main.js"]

@@ -1,6 +1,6 @@
 /** The Kubernetes manifests: by the types of Kubernetes' own API description, by kubectl, and by what they promise. */
 import { writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import ts from 'typescript';
 import { parse, parseAllDocuments } from 'yaml';
 import { succeed } from '../support/processes';
@@ -9,6 +9,8 @@ import { describeWith } from '../support/tools';
 import { KUBERNETES, kubernetesEnvironment, manifest, sample, type Manifest } from './samples';
 
 const ROOT = resolve(__dirname, '../..');
+/** The types of Kubernetes' API, made from its own description. */
+const MODELS = dirname(require.resolve('kubernetes-models/package.json'));
 
 interface Kustomization {
   readonly namespace: string;
@@ -32,7 +34,7 @@ const TYPES: Readonly<Record<string, string>> = {
 function faultsOf(manifests: readonly Manifest[]): string[] {
   const file = join(freshFolder('manifests'), 'manifests.ts');
   const lines = manifests.flatMap((each, index) => {
-    const module = join(ROOT, 'node_modules/kubernetes-models', TYPES[each.kind] ?? '', each.kind);
+    const module = join(MODELS, TYPES[each.kind] ?? '', each.kind);
     return [
       `import type { I${each.kind} as Type${index} } from ${JSON.stringify(module)};`,
       `export const manifest${index}: Type${index} = ${JSON.stringify(each)};`,
