@@ -42,16 +42,10 @@ export function keyOf(asks: AsksBearer, access: readonly Access[]): string {
   return JSON.stringify([asks.realm, asks.service, scopesOf(access)]);
 }
 
-/** The query of a token request; the realm's own comes first, untouched. */
-export function queryOf(
-  realm: URL,
-  service: string | undefined,
-  access: readonly Access[],
-): string {
+/** The query of a token request. */
+export function queryOf(service: string | undefined, access: readonly Access[]): URLSearchParams {
   const query = new URLSearchParams();
   if (service !== undefined) query.append('service', service);
   for (const scope of scopesOf(access)) query.append('scope', scope);
-  const own = realm.search.slice(1);
-  const all = [own, query.toString()].filter((part) => part !== '').join('&');
-  return all === '' ? '' : `?${all}`;
+  return query;
 }

@@ -1,5 +1,4 @@
 /** Clients' own logins at registries: what a registry asks of them, and its answers to them. Nothing here is the gate's own. */
-import { Injectable } from '@nestjs/common';
 import { createHmac, randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Registry } from '../config/registry-table';
@@ -7,10 +6,11 @@ import { type Access, formatScope } from '../oci/access';
 import { parseChallenges } from '../oci/challenge';
 import { OciError } from '../oci/oci-error';
 import { type Asks, asksOf, queryOf } from './asks';
-import { EgressPolicy } from './egress-policy';
-import { type IssuedToken, parseTokenAnswer } from './token-answer';
+import { basicOf } from './logins';
+import type { IssuedToken } from './token-answer';
+import { oddAnswer, TokenEndpoint } from './token-endpoint';
 import { Transport } from './transport';
-import { discard, readBody, type UpstreamResponse } from './upstream-response';
+import { discard } from './upstream-response';
 
 /** What a registry asks of clients, with what a challenge of ours has to repeat. */
 type Asked = Asks & { readonly basicRealm?: string };
@@ -28,22 +28,26 @@ export type ClientProof =
 const KNOWN_FOR = 5 * 60_000;
 /** Milliseconds for which a registry's yes to user name and password is remembered. Its no never is. */
 const TAKEN_FOR = 60_000;
+/** Milliseconds for which a registry that could not be asked what it asks is not asked again. */
+const AWAY_FOR = 10_000;
 const MAX_TAKEN = 10_000;
-const MAX_ANSWER = 1024 * 1024;
 
-@Injectable()
 export class LoginRelay {
   readonly #known = new WeakMap<Registry, Known>();
   readonly #asking = new WeakMap<Registry, Promise<Asked>>();
   // Remembered under a key that nobody else has, so that a memory dump lists no passwords.
   readonly #key = randomBytes(32);
-  readonly #taken = new LRUCache<string, true>({ max: MAX_TAKEN, ttl: TAKEN_FOR });
+  readonly #taken: LRUCache<string, true>;
   readonly #taking = new Map<string, Promise<boolean>>();
 
+  /** @param now milliseconds of a clock that never goes back. */
   constructor(
     private readonly transport: Transport,
-    private readonly policy: EgressPolicy,
-  ) {}
+    private readonly endpoint: TokenEndpoint,
+    private readonly now: () => number = () => performance.now(),
+  ) {
+    this.#taken = new LRUCache({ max: MAX_TAKEN, ttl: TAKEN_FOR, ttlResolution: 0, perf: { now } });
+  }
 
   /** What the registry asks of clients; while it is away, what it asked when it was last seen. */
   async asks(
@@ -95,45 +99,24 @@ export class LoginRelay {
       throw new OciError('BAD_UPSTREAM', {
         message: `${registry.name} asks for no token any more`,
       });
-    const realm = this.#realm(registry, asked.realm);
-    const to = {
+    const answer = await this.endpoint.ask(
       registry,
-      peer: 'tokens',
-      origin: realm,
-      trust: this.policy.trustOf(registry, realm, registry.authHosts),
-    } as const;
-    if (login && 'refreshToken' in login) {
-      const form = refreshForm(asked.service, access, login.refreshToken);
-      const response = await this.transport.send({
-        ...to,
-        path: `${realm.pathname}${realm.search}`,
-        method: 'POST',
-        headers: {
-          accept: 'application/json',
-          'content-type': 'application/x-www-form-urlencoded',
-        },
-        body: form,
-      });
-      return this.#issued(registry, response);
-    }
-    const query = queryOf(realm, asked.service, access);
-    const wanted = offline ? `${query}${query === '' ? '?' : '&'}offline_token=true` : query;
-    const authorization = login && basicOf(login.username, login.password);
-    const response = await this.transport.send({
-      ...to,
-      path: `${realm.pathname}${wanted}${wanted === '' ? '?' : '&'}client_id=tidegate`,
-      method: 'GET',
-      headers: {
-        accept: 'application/json',
-        ...(authorization === undefined ? {} : { authorization }),
-      },
-    });
-    return this.#issued(registry, response);
+      asked,
+      login && 'refreshToken' in login
+        ? { form: refreshForm(asked.service, access, login.refreshToken) }
+        : {
+            query: loginQuery(asked.service, access, offline),
+            authorization: login && basicOf(login),
+          },
+    );
+    if (typeof answer !== 'number') return answer;
+    if (REFUSALS.has(answer)) return undefined;
+    throw oddAnswer(registry, answer);
   }
 
   async #asked(registry: Registry): Promise<Asked> {
     const known = this.#known.get(registry);
-    if (known && known.until > performance.now()) return known.asks;
+    if (known && known.until > this.now()) return known.asks;
     let asking = this.#asking.get(registry);
     if (!asking) {
       asking = this.#probe(registry).finally(() => this.#asking.delete(registry));
@@ -141,11 +124,13 @@ export class LoginRelay {
     }
     try {
       const asks = await asking;
-      this.#known.set(registry, { asks, until: performance.now() + KNOWN_FOR });
+      this.#known.set(registry, { asks, until: this.now() + KNOWN_FOR });
       return asks;
     } catch (error) {
-      if (known) return known.asks;
-      throw error;
+      if (!known) throw error;
+      // It is away: nobody waits for it each time to hear the same.
+      this.#known.set(registry, { ...known, until: this.now() + AWAY_FOR });
+      return known.asks;
     }
   }
 
@@ -172,34 +157,10 @@ export class LoginRelay {
     const response = await this.transport.send({
       ...registryItself(registry),
       method: 'GET',
-      headers: { authorization: basicOf(username, password) },
+      headers: { authorization: basicOf({ username, password }) },
     });
     await discard(response);
     return response.status >= 200 && response.status < 300;
-  }
-
-  /** Where clients' passwords go: only where the registry's own credentials might. */
-  #realm(registry: Registry, text: string): URL {
-    const realm = URL.canParse(text) ? new URL(text) : undefined;
-    if (realm && this.policy.allowsRealm(registry, realm)) return realm;
-    throw new OciError('BAD_UPSTREAM', {
-      message: `${registry.name} names a token endpoint that it may not name`,
-    });
-  }
-
-  async #issued(registry: Registry, response: UpstreamResponse): Promise<IssuedToken | undefined> {
-    if (response.status === 200) {
-      const issued = parseTokenAnswer(await readBody(response, MAX_ANSWER));
-      if (issued) return issued;
-      throw new OciError('BAD_UPSTREAM', {
-        message: `the token endpoint of ${registry.name} gave no token that can be used`,
-      });
-    }
-    await discard(response);
-    if (REFUSALS.has(response.status)) return undefined;
-    throw new OciError('BAD_UPSTREAM', {
-      message: `the token endpoint of ${registry.name} answered ${response.status}`,
-    });
   }
 }
 
@@ -214,16 +175,23 @@ function refreshForm(
   service: string | undefined,
   access: readonly Access[],
   refreshToken: string,
-): Buffer {
+): URLSearchParams {
   const form = new URLSearchParams({ grant_type: 'refresh_token', client_id: 'tidegate' });
   if (service !== undefined) form.set('service', service);
   if (access.length > 0) form.set('scope', access.map(formatScope).join(' '));
   form.set('refresh_token', refreshToken);
-  return Buffer.from(form.toString());
+  return form;
 }
 
-function basicOf(username: string, password: string): string {
-  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+function loginQuery(
+  service: string | undefined,
+  access: readonly Access[],
+  offline: boolean,
+): URLSearchParams {
+  const query = queryOf(service, access);
+  query.set('client_id', 'tidegate');
+  if (offline) query.set('offline_token', 'true');
+  return query;
 }
 
 function printable(realm: string | undefined): string | undefined {

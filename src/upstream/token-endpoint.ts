@@ -10,9 +10,16 @@ import { EgressPolicy } from './egress-policy';
 import { basicOf, type Login, Logins } from './logins';
 import { type IssuedToken, parseTokenAnswer } from './token-answer';
 import { Transport } from './transport';
-import { discard, readBody, type UpstreamResponse } from './upstream-response';
+import { discard, readBody } from './upstream-response';
 
 const MAX_ANSWER = 1024 * 1024;
+
+/** What is asked of an endpoint: by query, or by form, which is posted. */
+export interface TokenQuestion {
+  readonly query?: URLSearchParams;
+  readonly authorization?: string;
+  readonly form?: URLSearchParams;
+}
 
 @Injectable()
 export class TokenEndpoint {
@@ -34,21 +41,17 @@ export class TokenEndpoint {
     asks: AsksBearer,
     access: readonly Access[],
   ): Promise<IssuedToken> {
-    const realm = this.#realm(registry, asks.realm);
-    const response = await this.transport.send({
-      registry,
-      peer: 'tokens',
-      origin: realm,
-      path: `${realm.pathname}${queryOf(realm, asks.service, access)}`,
-      trust: this.policy.trustOf(registry, realm, registry.authHosts),
-      method: 'GET',
-      headers: {
-        accept: 'application/json',
-        ...(login ? { authorization: basicOf(login) } : {}),
-      },
+    const answer = await this.ask(registry, asks, {
+      query: queryOf(asks.service, access),
+      authorization: login && basicOf(login),
     });
-    if (login && access.length > 0 && isRefusal(response.status)) {
-      await discard(response);
+    if (typeof answer !== 'number') {
+      if (login) this.logins.noteAccepted(registry, login);
+      return answer;
+    }
+    if (!isRefusal(answer)) throw oddAnswer(registry, answer);
+    if (!login) throw notAllowed(registry, 'anonymous', access);
+    if (access.length > 0) {
       // Is it the credentials that are refused, or only what was asked for? Asked for nothing, the endpoint tells: else
       // one repository that the robot may not see would cast doubt on all that it did see.
       await this.token(registry, login, asks, []).catch((error: unknown) => {
@@ -57,7 +60,50 @@ export class TokenEndpoint {
       });
       throw notAllowed(registry, 'configured', access);
     }
-    return this.#issued(registry, login, access, response);
+    this.logins.noteRefused(registry, login);
+    throw new OciError('BAD_UPSTREAM', {
+      message: `the gate's own credentials for ${registry.name} were refused there`,
+    });
+  }
+
+  /**
+   * Asks the endpoint that the registry names, whoever wants a token of it. A redirect is not followed: it would carry the
+   * scope, and the client's trust, to a host that nobody checked.
+   * @returns the token, or the status of an answer that has none.
+   * @throws OciError BAD_UPSTREAM where the registry may not name that endpoint, or its 200 gives nothing that can be used;
+   *   TOOMANYREQUESTS, UNAVAILABLE, UPSTREAM_TIMEOUT
+   */
+  async ask(
+    registry: Registry,
+    asks: AsksBearer,
+    { query, authorization, form }: TokenQuestion,
+  ): Promise<IssuedToken | number> {
+    const realm = this.#realm(registry, asks.realm);
+    const own = realm.search.slice(1);
+    const all = [own, query?.toString() ?? ''].filter((part) => part !== '').join('&');
+    const response = await this.transport.send({
+      registry,
+      peer: 'tokens',
+      origin: realm,
+      path: `${realm.pathname}${all === '' ? '' : `?${all}`}`,
+      trust: this.policy.trustOf(registry, realm, registry.authHosts),
+      method: form ? 'POST' : 'GET',
+      headers: {
+        accept: 'application/json',
+        ...(authorization === undefined ? {} : { authorization }),
+        ...(form ? { 'content-type': 'application/x-www-form-urlencoded' } : {}),
+      },
+      body: form && Buffer.from(form.toString()),
+    });
+    if (response.status !== 200) {
+      await discard(response);
+      return response.status;
+    }
+    const issued = parseTokenAnswer(await readBody(response, MAX_ANSWER));
+    if (issued) return issued;
+    throw new OciError('BAD_UPSTREAM', {
+      message: `the token endpoint of ${registry.name} gave no token that can be used`,
+    });
   }
 
   #realm(registry: Registry, text: string): URL {
@@ -71,34 +117,13 @@ export class TokenEndpoint {
       message: `${registry.name} names a token endpoint that it may not name`,
     });
   }
+}
 
-  /** A redirect is not followed: it would carry the scope, and the client's trust, to a host that nobody checked. */
-  async #issued(
-    registry: Registry,
-    login: Login,
-    access: readonly Access[],
-    response: UpstreamResponse,
-  ): Promise<IssuedToken> {
-    if (response.status === 200) {
-      const issued = parseTokenAnswer(await readBody(response, MAX_ANSWER));
-      if (issued && login) this.logins.noteAccepted(registry, login);
-      if (issued) return issued;
-      throw new OciError('BAD_UPSTREAM', {
-        message: `the token endpoint of ${registry.name} gave no token that can be used`,
-      });
-    }
-    await discard(response);
-    if (!isRefusal(response.status)) {
-      throw new OciError('BAD_UPSTREAM', {
-        message: `the token endpoint of ${registry.name} answered ${response.status}`,
-      });
-    }
-    if (!login) throw notAllowed(registry, 'anonymous', access);
-    this.logins.noteRefused(registry, login);
-    throw new OciError('BAD_UPSTREAM', {
-      message: `the gate's own credentials for ${registry.name} were refused there`,
-    });
-  }
+/** An answer of the endpoint's that is neither a token nor a refusal. */
+export function oddAnswer({ name }: Registry, status: number): OciError {
+  return new OciError('BAD_UPSTREAM', {
+    message: `the token endpoint of ${name} answered ${status}`,
+  });
 }
 
 function isRefusal(status: number): boolean {

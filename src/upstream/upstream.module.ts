@@ -27,7 +27,12 @@ import { UpstreamTokens } from './upstream-tokens';
     },
     TokenEndpoint,
     UpstreamTokens,
-    LoginRelay,
+    {
+      provide: LoginRelay,
+      inject: [Transport, TokenEndpoint],
+      useFactory: (transport: Transport, endpoint: TokenEndpoint) =>
+        new LoginRelay(transport, endpoint),
+    },
     {
       provide: UpstreamPatience,
       inject: [UpstreamFaults, Logins, Log],

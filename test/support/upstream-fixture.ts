@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import type { Registry } from '../../src/config/registry-table';
 import type { OutgoingProxy, Settings } from '../../src/config/settings';
 import { Dialer } from '../../src/upstream/dialer';
+import { LoginRelay } from '../../src/upstream/login-relay';
 import { EgressPolicy } from '../../src/upstream/egress-policy';
 import { Logins } from '../../src/upstream/logins';
 import { UpstreamPatience } from '../../src/upstream/patience';
@@ -15,6 +16,7 @@ import { UpstreamTokens } from '../../src/upstream/upstream-tokens';
 
 export interface UpstreamFixture {
   readonly client: UpstreamClient;
+  readonly relay: LoginRelay;
   readonly tokens: UpstreamTokens;
   readonly policy: EgressPolicy;
   readonly dialer: Dialer;
@@ -60,8 +62,9 @@ export function upstreamFixture(limits: UpstreamLimits = {}): UpstreamFixture {
     new Redirects(transport, policy, log),
     new UpstreamPatience(faults, logins, log, now),
   );
+  const relay = new LoginRelay(transport, endpoint, now);
   const later = (milliseconds: number) => void (ahead += milliseconds);
-  return { client, tokens, policy, dialer, faults, logged, later };
+  return { client, relay, tokens, policy, dialer, faults, logged, later };
 }
 
 /** A registry of the table, with nothing but what is given. */
