@@ -37,12 +37,14 @@ export interface Ground {
   readonly log: Log;
   /** Null with CACHE=off. */
   readonly cache: Cache | null;
+  /** What is wrong with the config file now, if anything is. */
+  readonly configFile: { readonly fault: string | undefined };
 }
 
 /** All wiring. The guards ask in the order of this list: may you knock, as whom, who are you, may you, how much at once. */
 @Module({})
 export class AppModule {
-  static forRoot({ settings, secrets, registries, log, cache }: Ground): DynamicModule {
+  static forRoot({ settings, secrets, registries, log, cache, configFile }: Ground): DynamicModule {
     return {
       module: AppModule,
       imports: [
@@ -63,7 +65,8 @@ export class AppModule {
           useFactory: (accounts: Accounts, upstreamFaults: UpstreamFaults) => ({
             version: VERSION,
             sources: [
-              { name: 'accounts', check: () => accountsHealth(accounts) },
+              { name: 'accounts', check: () => fileHealth(accounts) },
+              { name: 'config', check: () => fileHealth(configFile) },
               { name: 'upstream', check: () => upstreamHealth(upstreamFaults) },
               { name: 'cache', check: () => cacheHealth(cache) },
             ],
@@ -83,8 +86,8 @@ export class AppModule {
   }
 }
 
-/** A broken accounts file leaves the last good one in force: the gate serves, and somebody has to look. */
-function accountsHealth({ fault }: Accounts): HealthState {
+/** A broken file leaves the last good one in force: the gate serves, and somebody has to look. */
+function fileHealth({ fault }: { readonly fault: string | undefined }): HealthState {
   return fault === undefined ? { status: 'up' } : { status: 'degraded', detail: fault };
 }
 

@@ -12,12 +12,11 @@ import { AppModule } from './app.module';
 import { Accounts } from './auth/accounts/accounts.service';
 import type { InitialAdmin } from './auth/accounts/initial-admin';
 import { openCache } from './cdn/cache';
-import { lockDataDir, prepareDataDir } from './config/data-dir';
+import { checkDataDir, lockDataDir, prepareDataDir } from './config/data-dir';
 import { openSecrets } from './config/open-secrets';
-import { loadRegistryTable } from './config/config-file';
-import { Registries } from './config/registry-table';
 import type { Settings } from './config/settings';
-import { warningsOf } from './config/start-warnings';
+import { noticesOf } from './config/start-notices';
+import { WatchedRegistries } from './config/watched-registries';
 import { EdgeListener } from './edge/edge.listener';
 import { createServer } from './edge/server';
 import { HealthModule } from './health/health.module';
@@ -31,6 +30,8 @@ import { VERSION } from './version';
 export interface Gate {
   readonly port: number;
   readonly admin: InitialAdmin | undefined;
+  /** How many it stands in front of at the start. */
+  readonly registries: number;
   /**
    * Readiness turns to 503, the delay passes, no connection is taken any more, transfers end or are cut at the deadline,
    * then the stores close.
@@ -43,7 +44,9 @@ export interface Gate {
  * @throws Error whose message names what is in the way, and the remedy. Nothing is left half-open.
  */
 export async function openGate(settings: Settings, log: Log): Promise<Gate> {
-  const registries = new Registries(loadRegistryTable(settings));
+  checkDataDir(settings);
+  const configFile = new WatchedRegistries(settings, log);
+  const { registries } = configFile;
   prepareDataDir(settings);
   const lock = await lockDataDir(settings, log);
   const closers: (() => unknown)[] = [() => lock.release()];
@@ -57,11 +60,11 @@ export async function openGate(settings: Settings, log: Log): Promise<Gate> {
     if (failures.length > 0) throw failures[0];
   };
   try {
-    for (const warning of warningsOf(settings, registries.current)) log.warn(warning);
+    for (const [level, message] of noticesOf(settings, registries.current)) log[level](message);
     const secrets = openSecrets(settings, log);
     const cache = await openCache(settings, log);
     closers.push(() => cache?.close());
-    const ground = { settings, secrets, registries, log, cache };
+    const ground = { settings, secrets, registries, log, cache, configFile };
     const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(ground), {
       // Bodies are read by those who want them, after the guards.
       bodyParser: false,
@@ -80,13 +83,16 @@ export async function openGate(settings: Settings, log: Log): Promise<Gate> {
     const server = createServer(settings, log, app.get(EdgeListener).inFrontOf(express));
     const connections = connectionsOf(server);
     await listen(server, settings);
+    configFile.watch();
+    closers.push(() => configFile.close());
     const drain = async () => {
       app.get(Lifecycle).drain();
       await sleep(settings.drainDelay);
       await endTransfers(server, connections, settings.drainTimeout, log);
       await close();
     };
-    return { port: (server.address() as AddressInfo).port, admin, drain };
+    const { length } = registries.current.registries;
+    return { port: (server.address() as AddressInfo).port, admin, registries: length, drain };
   } catch (error) {
     await close();
     throw error;

@@ -31,7 +31,7 @@ async function main(): Promise<void> {
 /** A few calm lines: where it listens, what is behind it, how to get in. They go to stderr; stdout is the log's. */
 function greeting(
   { tls, host, publicUrl, dataDir, htpasswdFile, upstream }: Settings,
-  { port, admin }: Gate,
+  { port, admin, registries }: Gate,
 ): string {
   const scheme = tls ? 'https' : 'http';
   const shown = (file: string) => {
@@ -47,7 +47,7 @@ function greeting(
     : `docker login ${address}`;
   return [
     `Tidegate listens on ${scheme}://${shownHost}:${port}`,
-    `In front of ${upstream.name} (${upstream.url.origin}); accounts in ${shown(htpasswdFile)}, data in ${shown(dataDir)}`,
+    `In front of ${registries} ${registries === 1 ? 'registry' : 'registries'}, by default ${upstream.name} (${upstream.url.origin}); accounts in ${shown(htpasswdFile)}, data in ${shown(dataDir)}`,
     ...(passwordFile ? [`First admin: ${admin.username}; the password is in ${passwordFile}`] : []),
     `Next: ${login}`,
     '',

@@ -140,6 +140,32 @@ describe('the command line', () => {
     expect(wrong.stderr).toContain('PORT');
   });
 
+  it('check-config prints the registries without secrets, and finds the faults of the config file', async () => {
+    const folder = new AccountsFolder();
+    mkdirSync(folder.dataDir, { recursive: true });
+    const file = join(folder.dataDir, 'tidegate.yaml');
+    const login = '{ username: robot, password: secret-one }';
+    const changed = `name: ghcr.io, credentials: [${login}], proxy: "http://u:secret-two@proxy:3128"`;
+    writeFileSync(file, `registries: [{ ${changed}, hosts: [a.example], tag_ttl: 90 }]\n`);
+    const cli = cliOf(folder, {});
+
+    const good = await cli(['check-config']);
+    expect(good).toMatchObject({ code: 0, stderr: '' });
+    expect(good.stdout).toMatch(
+      /^registry docker\.io: https:\/\/registry-1\.docker\.io; the default; /m,
+    );
+    expect(good.stdout).toMatch(
+      /^registry ghcr\.io: https:\/\/ghcr\.io; as robot; hosts a\.example; tags for 90s; by proxy http:\/\/\*\*\*@proxy:3128$/m,
+    );
+    expect(good.stdout).not.toContain('secret-');
+
+    writeFileSync(file, 'registries:\n  - name: one.example\n  - nam: ghcr.io\n');
+    const broken = await cli(['check-config']);
+    expect(broken.code).toBe(1);
+    expect(broken.stderr).toContain('tidegate.yaml:2: registries[0].url is missing');
+    expect(broken.stderr).toContain('tidegate.yaml:3: registries[1].nam is not known');
+  });
+
   it('check-config refuses a data folder that the gate could not write, and writes nothing', async () => {
     const parent = freshFolder('unwritable');
     const dataDir = join(parent, 'data');

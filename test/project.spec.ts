@@ -127,7 +127,14 @@ describe('the modules', () => {
     const log = createLog({ logLevel: 'silent' });
 
     const held = await modulesIn(
-      AppModule.forRoot({ settings, secrets: {} as Secrets, registries, log, cache: null }),
+      AppModule.forRoot({
+        settings,
+        secrets: {} as Secrets,
+        registries,
+        log,
+        cache: null,
+        configFile: { fault: undefined },
+      }),
     );
 
     expect([...held].includes(module)).toBe(true);

@@ -15,23 +15,43 @@ export function configFileOf({ configFile, dataDir }: Settings): string {
   return configFile ?? join(dataDir, DEFAULT_NAME);
 }
 
-/**
- * The table that the settings and the config file describe.
- * @throws SettingsError with every fault of the file, each with line and key.
- */
-export function loadRegistryTable(settings: Settings): RegistryTable {
-  const path = configFileOf(settings);
-  const reading = readNow(path);
-  const faults = new Faults();
-  if (reading.kind === 'unreadable' || (reading.kind === 'absent' && settings.configFile)) {
-    const reason = reading.kind === 'absent' ? 'is not there' : reading.reason;
-    faults.add(`CONFIG_FILE=${shownValue(path)} ${reason}; give a file that the gate may read`);
-  }
-  const entries = reading.kind === 'text' ? parseRegistriesFile(reading.text, path, faults) : [];
-  return registryTableOf(settings, entries, readNow, faults);
+/** What files held when they were read; one that is not there counts as absent. */
+interface Readings {
+  get(path: string): Reading | undefined;
 }
 
-function readNow(path: string): Reading {
+/**
+ * The table that the settings and the config file describe.
+ * @param readings the config file, and the files that it names.
+ * @param expected false where no file is as good as an empty one.
+ * @throws SettingsError with every fault of the file, each with line and key.
+ */
+export function tableFrom(
+  settings: Settings,
+  readings: Readings,
+  { expected = settings.configFile !== undefined } = {},
+): RegistryTable {
+  const path = configFileOf(settings);
+  const read = (file: string) => readings.get(file) ?? ABSENT;
+  const main = read(path);
+  const faults = new Faults();
+  const fault = (reason: string) =>
+    faults.add(
+      `CONFIG_FILE=${shownValue(path)} ${reason}; give a YAML file that the gate may read, which may be empty`,
+    );
+  if (main.kind === 'unreadable') fault(main.reason);
+  if (main.kind === 'absent' && expected) fault('is not there');
+  const entries = main.kind === 'text' ? parseRegistriesFile(main.text, path, faults) : [];
+  return registryTableOf(settings, entries, read, faults);
+}
+
+/** The same, with the files as they are at this moment. @throws SettingsError */
+export function loadRegistryTable(settings: Settings): RegistryTable {
+  return tableFrom(settings, { get: readNow });
+}
+
+/** What a file holds at this moment. */
+export function readNow(path: string): Reading {
   try {
     return { kind: 'text', text: readFileSync(path, 'utf8') };
   } catch (error) {

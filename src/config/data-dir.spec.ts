@@ -10,6 +10,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkDataDir, lockDataDir, prepareDataDir } from './data-dir';
+import type { Settings } from './settings';
 
 const NOBODY = 65_534;
 
@@ -135,7 +136,12 @@ describe('checkDataDir', () => {
 });
 
 describe('lockDataDir', () => {
-  const settings = () => ({ dataDir: folder, drainTimeout: 0, drainDelay: 0 });
+  const settings = (authMode: Settings['authMode'] = 'accounts') => ({
+    dataDir: folder,
+    drainTimeout: 0,
+    drainDelay: 0,
+    authMode,
+  });
   function listener() {
     const messages: string[] = [];
     return { messages, info: (message: string) => messages.push(message) };
@@ -169,6 +175,18 @@ describe('lockDataDir', () => {
 
     await expect(refused).rejects.toThrow(
       `DATA_DIR=${folder} is still used by another gate; stop that one, or set DATA_DIR`,
+    );
+    first.release();
+  });
+
+  it('says what several replicas need, where accounts keep it to one', async () => {
+    const first = await lockDataDir(settings(), listener());
+
+    await expect(lockDataDir(settings(), listener(), 50)).rejects.toThrow(
+      /several gates .* need AUTH_MODE=relay, passthrough or open, the same TOKEN_SECRET, and a folder each$/,
+    );
+    await expect(lockDataDir(settings('relay'), listener(), 50)).rejects.toThrow(
+      /to a folder of this one's own$/,
     );
     first.release();
   });

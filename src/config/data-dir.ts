@@ -93,7 +93,12 @@ function notWritable(name: FolderName, folder: string, reason: string): string {
  * @throws Error naming the folder and the remedy when the other gate stays.
  */
 export async function lockDataDir(
-  { dataDir, drainTimeout, drainDelay }: Pick<Settings, 'dataDir' | 'drainTimeout' | 'drainDelay'>,
+  {
+    dataDir,
+    drainTimeout,
+    drainDelay,
+    authMode,
+  }: Pick<Settings, 'dataDir' | 'drainTimeout' | 'drainDelay' | 'authMode'>,
   log: Notices,
   grace: number = LOCK_GRACE,
 ): Promise<FileLock> {
@@ -107,8 +112,15 @@ export async function lockDataDir(
   try {
     return await FileLock.acquire(file, { timeout });
   } catch (error) {
+    // Accounts live in one folder, and are changed by one gate.
+    const replicas =
+      authMode === 'accounts'
+        ? '; several gates for one purpose need AUTH_MODE=relay, passthrough or open, the same TOKEN_SECRET, and a ' +
+          'folder each'
+        : '';
     throw new Error(
-      `DATA_DIR=${dataDir} is still used by another gate; stop that one, or set DATA_DIR to a folder of this one's own`,
+      `DATA_DIR=${dataDir} is still used by another gate; stop that one, or set DATA_DIR to a folder of this one's own` +
+        replicas,
       { cause: error },
     );
   }

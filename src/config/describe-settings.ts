@@ -20,8 +20,9 @@ const UNSET = 'not set';
 const secret = (value: unknown): string => (value === undefined ? UNSET : 'set (not shown)');
 const list = (values: readonly string[]): string => values.join(', ') || UNSET;
 /** A proxy's URL without the user and password in it. */
-const proxy = (url: URL | undefined): string =>
-  url ? `${url.protocol}//${url.username === '' ? '' : '***@'}${url.host}` : UNSET;
+export const shownProxy = (url: URL): string =>
+  `${url.protocol}//${url.username === '' ? '' : '***@'}${url.host}`;
+const proxy = (url: URL | undefined): string => (url ? shownProxy(url) : UNSET);
 
 function describeListening({ preset, host, port, publicUrl, trustProxy, tls }: Settings) {
   return {

@@ -38,6 +38,9 @@ const ENTRY = z.strictObject({
   ca_file: z.string().min(1, 'is empty; give the path of a file').optional(),
 });
 
+/** The keys of an entry. */
+export const REGISTRY_KEYS = Object.keys(ENTRY.shape);
+
 /** A list whose entries were all taken out is no list to YAML. */
 const FILE = z.strictObject({
   registries: z.preprocess((value) => (value === '' ? [] : value), z.array(z.unknown())).optional(),
@@ -168,5 +171,5 @@ function knownKeys(path: YamlPath): string[] {
   if (path.length === 0) return Object.keys(FILE.shape);
   if (path.includes('credentials')) return Object.keys(CREDENTIALS.shape);
   if (path.includes('mirrors')) return ['url', 'tags'];
-  return Object.keys(ENTRY.shape);
+  return REGISTRY_KEYS;
 }

@@ -9,6 +9,15 @@ import type { Reading } from './watched-file';
 /** Gives what a file holds. */
 export type ReadFile = (path: string) => Reading;
 
+/** The files that the entries name; absolute. */
+export function filesNamedBy(entries: readonly RegistryEntry[]): string[] {
+  return entries.flatMap(({ caFile, credentials }) =>
+    [caFile, ...(credentials ?? []).map(({ passwordFile }) => passwordFile)].filter(
+      (path) => path !== undefined,
+    ),
+  );
+}
+
 /** Credentials and certificates of an entry. What is wrong with their files goes to `faults`, without its content. */
 export function filesOf(
   entry: RegistryEntry,

@@ -481,6 +481,86 @@ describe('a config file that is wrong', () => {
   });
 });
 
+describe('the hosts of CUSTOM_DOMAIN', () => {
+  const env = { CUSTOM_DOMAIN: 'Example.com' };
+
+  it('stand beside those of the file, which may repeat them', () => {
+    const text = 'registries: [{name: ghcr.io, hosts: [images.example.org, ghcr.example.com]}]';
+    const table = tableOf(text, env);
+
+    expect(table.byName('ghcr.io')?.hosts).toEqual([
+      'ghcr.example.com',
+      'ghcr.registry.docker.example.com',
+      'images.example.org',
+    ]);
+    expect(table.byHost('images.example.org')?.name).toBe('ghcr.io');
+    expect(table.byHost('quay.example.com')?.name).toBe('quay.io');
+  });
+
+  it('cannot be given to another registry', () => {
+    const text = 'registries: [{name: ghcr.io, hosts: [quay.example.com]}]';
+
+    expect(faultsOf(text, env)).toEqual([
+      'tidegate.yaml:1: registries[0].hosts[0] quay.example.com leads to quay.io already; give each host to one registry, once',
+    ]);
+  });
+
+  it('go with a registry that is taken out, and may then be given to another', () => {
+    const removed = '{name: quay.io, enabled: false}';
+    expect(tableOf(`registries: [${removed}]`, env).byHost('quay.example.com')).toBeUndefined();
+    const given = `registries: [${removed}, {name: ghcr.io, hosts: [quay.example.com]}]`;
+    expect(tableOf(given, env).byHost('quay.example.com')?.name).toBe('ghcr.io');
+  });
+
+  it('leave to the gate the one of PUBLIC_URL, where that would mean the default registry anyway', () => {
+    const table = tableOf('', { ...env, PUBLIC_URL: 'https://hub.example.com:8443' });
+
+    expect(table.byHost('hub.example.com')).toBeUndefined();
+    expect(table.byHost('docker.example.com')?.name).toBe('docker.io');
+  });
+
+  it('may not make PUBLIC_URL mean another registry', () => {
+    for (const more of [
+      { PUBLIC_URL: 'https://ghcr.example.com' },
+      { PUBLIC_URL: 'https://ghcr.example.com', UPSTREAM_REGISTRY: 'quay.io' },
+    ])
+      expect(faultsOf('', { ...env, ...more })).toEqual([
+        'PUBLIC_URL=https://ghcr.example.com means the gate itself, and by CUSTOM_DOMAIN its host leads to ghcr.io; give the gate another host',
+      ]);
+    const own = { PUBLIC_URL: 'https://ghcr.example.com', UPSTREAM_REGISTRY: 'ghcr.io' };
+    expect(faultsOf('', { ...env, ...own })).toEqual([]);
+  });
+});
+
+describe('TARGET_UPSTREAM', () => {
+  const env = { CUSTOM_DOMAIN: 'localhost', DEBUG: 'true' };
+
+  it('is one more registry while debugging, or one that is there', () => {
+    const more = tableOf('', { ...env, TARGET_UPSTREAM: 'http://127.0.0.1:5000' });
+    expect(more.registries).toHaveLength(10);
+    expect(more.unknownHost).toMatchObject({ name: '127.0.0.1:5000', builtIn: false });
+    expect(more.unknownHost).toBe(more.byName('127.0.0.1:5000'));
+
+    const known = tableOf('', { ...env, TARGET_UPSTREAM: 'docker.io' });
+    expect(known.registries).toHaveLength(9);
+    expect(known.unknownHost).toBe(known.default);
+  });
+
+  it('may not take the name of another registry', () => {
+    const text = 'registries: [{name: "one.example:5000", url: "https://two.example"}]';
+
+    expect(faultsOf(text, { ...env, TARGET_UPSTREAM: 'one.example:5000' })).toEqual([
+      expect.stringMatching(
+        /^TARGET_UPSTREAM=https:\/\/one\.example:5000 would be .* there is one\.example:5000 at another/,
+      ),
+    ]);
+  });
+
+  it('is nobody otherwise', () => {
+    expect(tableOf('', { TARGET_UPSTREAM: 'http://127.0.0.1:5000' }).unknownHost).toBeUndefined();
+  });
+});
+
 describeWith(['openssl'], 'ca_file', () => {
   it('holds certificates, several as well, and nothing else of it is kept', () => {
     const path = join(folder, 'ca.pem');

@@ -36,28 +36,34 @@ export function registryTableOf(
     }
   }
   checkHosts(settings, [...registries.values()], entries, faults);
+  const target = targetOf(settings, registries, faults);
   faults.throwIfAny();
-  const unknownHost = unknownHostOf(settings, registries);
-  if (unknownHost) registries.set(unknownHost.name, unknownHost);
+  if (target) registries.set(target.name, target);
   // A key that is set again keeps its place: the default registry stays the first.
   const [head = first, ...rest] = [...registries.values()].map((each) =>
     withCustomHosts(each, settings),
   );
-  const table = new RegistryTable([head, ...rest]);
-  return unknownHost ? new RegistryTable(table.registries, table.byName(unknownHost.name)) : table;
+  const unknownHost = [head, ...rest].find(({ name }) => name === target?.name);
+  return new RegistryTable([head, ...rest], unknownHost);
 }
 
 /** Where TARGET_UPSTREAM leads while debugging: to the registry that is there, else to one more. */
-function unknownHostOf(
+function targetOf(
   settings: Settings,
   registries: ReadonlyMap<string, Registry>,
+  faults: Faults,
 ): Registry | undefined {
   const { targetUpstream: target } = settings;
   if (!target || !isDebugging(settings)) return undefined;
-  return (
-    [...registries.values()].find(({ url }) => url.origin === target.url.origin) ??
-    plainRegistry(target.name, target.url)
-  );
+  const there = [...registries.values()].find(({ url }) => url.origin === target.url.origin);
+  if (there) return there;
+  const other = registries.get(target.name);
+  if (other)
+    faults.add(
+      `TARGET_UPSTREAM=${target.url.origin} would be ${target.name}, and there is ${other.name} at ` +
+        'another address; give that, or change it in the config file',
+    );
+  return plainRegistry(target.name, target.url);
 }
 
 /** The registry that UPSTREAM_REGISTRY says; by the name of one that is built in, it is that one. */

@@ -84,6 +84,20 @@ export class RegistryTable {
     return this.#byHost.get(host);
   }
 
+  /**
+   * The same table, with the very objects of an earlier one where nothing of a registry has changed: what is known of it
+   * (its tokens, its patience) is tied to the object.
+   */
+  keeping(earlier: RegistryTable): RegistryTable {
+    const kept = (registry: Registry) => {
+      const before = earlier.byName(registry.name);
+      return before && JSON.stringify(before) === JSON.stringify(registry) ? before : registry;
+    };
+    const [first, ...others] = this.registries;
+    const { unknownHost } = this;
+    return new RegistryTable([kept(first), ...others.map(kept)], unknownHost && kept(unknownHost));
+  }
+
   /** Every host that leads to a registry. */
   get hosts(): ReadonlyMap<string, Registry> {
     return this.#byHost;

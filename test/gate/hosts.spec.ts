@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { answer, FaultServer } from '../support/fault-server';
 import { startGate, type Gate } from '../support/gate';
-import { basic, errorCode, send, type Answer } from '../support/http';
+import { basic, claimsOf, errorCode, send, type Answer } from '../support/http';
 import { HOST_TABLE, hostsAt } from '../support/host-table';
 import { atTheEnd, freshFolder } from '../support/lifecycle';
 
@@ -134,6 +134,26 @@ describe('registries by host', () => {
     for (const host of ['ghcr.example.com', 'other.example', 'constructor', '127.0.0.1'])
       for (const path of ['/health', '/health/live', '/health/ready'])
         expect((await ask(gate, host, path)).status).toBe(200);
+  });
+
+  it('grants at the host of a registry what each user holds there, and nothing of it elsewhere (S10)', async () => {
+    const reader = await gate.addAccount([{ repository: 'ghcr.io/org/**', actions: ['pull'] }]);
+    const other = await gate.addAccount([{ repository: 'docker.io/org/**', actions: ['pull'] }]);
+    const scope = '?service=tidegate&scope=repository:org/app:pull';
+    const granted = async (host: string, headers: Record<string, string>) => {
+      const answer = await send(`${gate.url}/v2/auth${scope}`, { headers: { host, ...headers } });
+      return answer.status === 200
+        ? claimsOf(answer.json<{ token: string }>().token).access.map(({ name }) => name)
+        : answer.status;
+    };
+
+    for (let turn = 0; turn < 2; turn++) {
+      expect(await granted('ghcr.example.com', basic(reader))).toEqual(['ghcr.io/org/app']);
+      expect(await granted('ghcr.example.com', basic(other))).toEqual([]);
+      expect(await granted('docker.example.com', basic(reader))).toEqual([]);
+      expect(await granted('docker.example.com', basic(other))).toEqual(['docker.io/org/app']);
+      expect(await granted('ghcr.example.com', {})).toBe(401);
+    }
   });
 
   it('challenges in the words of the host (design: a host always gets itself back)', async () => {
