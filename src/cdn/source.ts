@@ -1,5 +1,6 @@
 /** Whose content is asked for, with whose credentials, and what an upstream's yes to them is remembered under. */
 import { createHash } from 'node:crypto';
+import { ClientLogin } from '../config/principal';
 import type { Registry } from '../config/registry-table';
 import { canonicalName, type CanonicalName, type RepositoryName } from '../oci/repository-name';
 import type { Principal } from '../upstream/upstream.client';
@@ -33,6 +34,17 @@ export function viasFor(source: Pick<Source, 'registry' | 'as'>): readonly Via[]
   const own = viaOf(source);
   const anonymous = via(source.registry, false);
   return own === anonymous ? [own] : [own, anonymous];
+}
+
+/**
+ * Whether what a mirror hands out counts for the source as if the registry had. It does for the accounts of the gate, whose right
+ * to the name is the operator's to give, as the mirror is. A mirror may have logins of its own, though, or not look at names at
+ * all: where the registry itself says who may see what (to nobody in particular, and to clients' own logins), it is asked.
+ */
+export function takesMirrorsWord({ registry, as }: Pick<Source, 'registry' | 'as'>): boolean {
+  if (registry.mirrors.length === 0 || as instanceof ClientLogin) return false;
+  // Without configured credentials the gate can show nobody more than everybody is shown.
+  return as === 'configured' || registry.credentials.length === 0;
 }
 
 /** By the registry itself, so that each is hashed once; one whose settings were reloaded is another. */

@@ -4,7 +4,9 @@ import { Dialer } from './dialer';
 import { EgressPolicy } from './egress-policy';
 import { Logins } from './logins';
 import { UpstreamPatience } from './patience';
+import { Mirrors } from './mirrors';
 import { Redirects } from './redirects';
+import { RegistryClient } from './registry-client';
 import { TokenEndpoint } from './token-endpoint';
 import { Transport } from './transport';
 import { UpstreamClient } from './upstream.client';
@@ -32,6 +34,8 @@ import { UpstreamTokens } from './upstream-tokens';
       useFactory: (faults: UpstreamFaults, logins: Logins, log: Log) =>
         new UpstreamPatience(faults, logins, log),
     },
+    RegistryClient,
+    Mirrors,
     UpstreamClient,
   ],
   exports: [EgressPolicy, UpstreamFaults, UpstreamTokens, UpstreamClient],
