@@ -10,8 +10,9 @@ import { Flights } from './flights';
 import { HeldBlobs } from './held-blobs';
 import type { Moment } from './changes';
 import { Permission } from './permission';
-import { Questions } from './questions';
-import { nameOf, viaOf, type Source } from './source';
+import { isOutage } from './outage';
+import { Questions, type Whom } from './questions';
+import { nameOf, takesMirrorsWord, viaOf, type Source } from './source';
 import type { Ask } from './fetch/upstream-content';
 
 /** Who may read along with a fetch, because the upstream said yes to them. */
@@ -52,9 +53,15 @@ export class BlobFetches {
   /** Asks for parts of the blob. @param given the answer to the first question, where it is there already. */
   ask(source: Source, digest: Digest, given?: UpstreamResponse): Ask {
     let first = given;
+    let byMirror = false;
     return async (from, to, signal) => {
-      const response = first ?? (await this.questions.blob(source, digest, { from, to }, signal));
+      // What a mirror broke off goes on from the registry; where that cannot be asked, from a mirror again.
+      const whom = byMirror ? 'registry' : 'mirrors too';
+      byMirror = false;
+      const part = { from, to };
+      const response = first ?? (await this.questions.blob(source, digest, part, signal, { whom }));
       first = undefined;
+      byMirror = response.mirror !== undefined;
       return response;
     };
   }
@@ -66,14 +73,16 @@ export class BlobFetches {
     part: { readonly from: number; readonly to: number | undefined },
     signal: AbortSignal,
   ): Promise<UpstreamResponse> {
-    return this.questions.blob(source, digest, part, signal, 'pass');
+    return this.questions.blob(source, digest, part, signal, { redirects: 'pass' });
   }
 
   /** Held, but no link yet: one HEAD. @returns the size when it is held and the source may have it. */
   async mayHave(source: Source, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
     const size = await this.held.sizeOf(digest);
     if (size === undefined || (await this.permission.linkFor(source, digest, 'blob'))) return size;
-    const { size: said } = await this.yes(source, digest, signal);
+    const yes = await this.#yesUnlessMirrors(source, digest, signal);
+    if (!yes) return undefined;
+    const { size: said } = yes;
     // A registry that speaks of another size does not speak of this content.
     return said === undefined || said === size ? size : undefined;
   }
@@ -96,16 +105,45 @@ export class BlobFetches {
     }
   }
 
+  /** What there is to be said of the blob, by whoever says it first: a mirror's word opens nothing that is held. */
+  async described(
+    source: Source,
+    digest: Digest,
+    signal: AbortSignal,
+  ): Promise<{ readonly size: number | undefined; readonly joined: boolean }> {
+    if (!takesMirrorsWord(source)) return this.yes(source, digest, signal);
+    const key = `mirrors ${keyOf(source, digest)}`;
+    const { value, joined } = await this.#heads.join(key, signal, (own) =>
+      this.#askYes(source, digest, own, 'mirrors too'),
+    );
+    return { size: value.size, joined };
+  }
+
+  /** The registry's yes; undefined where it cannot say, and mirrors may be asked to hand the blob out. */
+  async #yesUnlessMirrors(source: Source, digest: Digest, signal: AbortSignal) {
+    try {
+      return await this.yes(source, digest, signal);
+    } catch (error) {
+      if (takesMirrorsWord(source) && isOutage(error)) return undefined;
+      throw error;
+    }
+  }
+
   /** Those who ask from now on join no question that was asked before. */
   forget(name: CanonicalName): void {
     this.#heads.forget((key) => key.includes(` ${name} `));
   }
 
-  async #askYes(source: Source, digest: Digest, signal: AbortSignal): Promise<Yes> {
+  async #askYes(
+    source: Source,
+    digest: Digest,
+    signal: AbortSignal,
+    whom: Whom = 'registry',
+  ): Promise<Yes> {
     const moment = this.permission.now(source);
-    const size = await this.questions.hasBlob(source, digest, signal);
+    const { said: size, byMirror } = await this.questions.hasBlob(source, digest, signal, whom);
     const held = await this.held.sizeOf(digest);
-    if (size === undefined || size === held)
+    if (!byMirror && (size === undefined || size === held))
       await this.permission.grant(source, digest, undefined, moment);
     return { size, moment };
   }
@@ -120,7 +158,8 @@ export class BlobFetches {
     throw new OciError('UNAVAILABLE', { message: 'the cache takes nothing at the moment' });
   }
 
-  /** The registry's fetch of that digest, once the source may read along. Undefined where nothing is held, or it is held by now. */
+  /** The registry's fetch of that digest, once the source may read along. Undefined where nothing is held, it is
+   * held by now, or the registry cannot say and a mirror has to be asked for a copy of the source's own. */
   async download(source: Source, digest: Digest, signal: AbortSignal): Promise<Joined | undefined> {
     const { cache } = this;
     if (!cache || !cache.capacity.storing) return undefined;
@@ -132,8 +171,9 @@ export class BlobFetches {
       const grants = this.#grants.get(running);
       const grant = grants?.get(key);
       if (!grant || !this.permission.stands(grant.moment)) {
-        const { moment } = await this.yes(source, digest, signal);
-        grants?.set(key, { source, moment });
+        const yes = await this.#yesUnlessMirrors(source, digest, signal);
+        if (!yes) return undefined;
+        grants?.set(key, { source, moment: yes.moment });
       }
       if (cache.downloads.running(source.registry, digest) === running)
         return { download: running, own: this.#owners.get(running) === key, joined: true };

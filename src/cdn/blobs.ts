@@ -124,7 +124,7 @@ export class Blobs {
     }
     const fwd = this.cache ? 'miss' : 'bypass';
     reader.note({ hit: false, fwd });
-    const { size, joined } = await this.fetches.yes(source, digest, reader.signal);
+    const { size, joined } = await this.fetches.described(source, digest, reader.signal);
     reader.note({ hit: false, fwd, fwdStatus: 200, collapsed: joined });
     return size;
   }
@@ -238,7 +238,7 @@ export class Blobs {
   async #part(source: Source, digest: Digest, asked: AskedRange | undefined, signal: AbortSignal) {
     if (!asked) return { from: 0, to: undefined };
     if (!('last' in asked)) return asked;
-    const { size } = await this.fetches.yes(source, digest, signal);
+    const { size } = await this.fetches.described(source, digest, signal);
     const range = size === undefined ? undefined : rangeWithin(asked, size);
     if (!range) throw rangeInvalid(size);
     return range;

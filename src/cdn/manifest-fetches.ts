@@ -1,26 +1,17 @@
 /** Manifests from the upstream: asked for once however many want the same, verified, and held. */
 import { Injectable } from '@nestjs/common';
-import { digestOf, matches, type Digest } from '../oci/digest';
+import { digestOf, type Digest } from '../oci/digest';
 import { OciError } from '../oci/oci-error';
 import { isDigest, type Reference, type Tag } from '../oci/reference';
 import type { CanonicalName } from '../oci/repository-name';
-import { readBody } from '../upstream/upstream.client';
 import { Flights } from './flights';
 import { Permission } from './permission';
-import {
-  accepts,
-  acceptsMore,
-  GATE_ACCEPTS,
-  mediaTypeOf,
-  namedDigest,
-  Questions,
-  type Described,
-} from './questions';
-import { isNotThere } from './outage';
+import { accepts, acceptsMore, GATE_ACCEPTS, Questions, type Described } from './questions';
+import { isNotThere, isOutage } from './outage';
 import type { Hold, Reader } from './reader';
-import { digestedPart } from './signed-manifest';
 import { MAX_MANIFEST, SmallContent } from './small-content';
-import { nameOf, viaOf, type Source } from './source';
+import { nameOf, takesMirrorsWord, viaOf, type Source } from './source';
+import { readWhole, type Whole } from './whole-manifest';
 import { Tags } from './tags.service';
 
 /** Why the upstream is asked, as RFC 9211 has it. */
@@ -198,8 +189,10 @@ export class ManifestFetches {
     const at = version ?? (await this.#versionOf(source, reference));
     const moment = this.permission.now(source);
     const asking = this.tags.asking(source);
-    const described = await this.questions
-      .describedManifest(source, reference, accept, signal)
+    // What is held is opened by the registry's own word alone.
+    const isHeld = isDigest(reference) && (await this.small.sizeOf(reference)) !== undefined;
+    const heard = await this.questions
+      .describedManifest(source, reference, accept, signal, isHeld ? 'registry' : 'mirrors too')
       .catch(async (error: unknown) => {
         // No longer there: what was known of it must not come back when the registry is away.
         if (version !== undefined && isNotThere(error)) {
@@ -208,8 +201,10 @@ export class ManifestFetches {
         }
         throw error;
       });
-    if (!described) return undefined;
+    if (!heard) return undefined;
+    const { said: described, byMirror } = heard;
     if (isDigest(reference) && accept === GATE_ACCEPTS) {
+      if (byMirror) return described;
       const size = await this.small.sizeOf(reference);
       if (size === described.size)
         await this.permission.grant(source, reference, described.mediaType, moment);
@@ -235,16 +230,8 @@ export class ManifestFetches {
     if (allowed) return allowed;
     const version = await this.#versionOf(source, reference);
     const moment = this.permission.now(source);
-    const response = await this.questions.manifest(source, reference, accept, signal);
-    const bytes = await readBody(response, MAX_MANIFEST, hold);
-    const mediaType = mediaTypeOf(response);
-    const named = namedDigest(response, reference);
-    const digested = digestedPart(mediaType, bytes);
-    if (named && !matches(named, digested)) {
-      throw new OciError('BAD_UPSTREAM', {
-        message: `the upstream registry sent a manifest that is not ${named}`,
-      });
-    }
+    const whole = await this.#whole(source, reference, accept, hold, signal);
+    const { mediaType, named, bytes, digested } = whole;
     const described = { mediaType, digest: named ?? digestOf(bytes), size: bytes.length };
     // What is signed within has a digest that is not that of its bytes: the store could never verify it. And what one client's
     // own Accept was answered with is no word for others.
@@ -260,6 +247,25 @@ export class ManifestFetches {
     return { ...described, bytes, stored, held };
   }
 
+  /** The manifest, verified. What a mirror sends, and cannot be used, is asked for again: of the next, and then the registry. */
+  async #whole(
+    source: Source,
+    reference: Reference,
+    accept: string,
+    hold: Hold,
+    signal: AbortSignal,
+  ): Promise<Whole> {
+    for (;;) {
+      const response = await this.questions.manifest(source, reference, accept, signal);
+      try {
+        return await readWhole(response, reference, hold);
+      } catch (error) {
+        if (!response.mirror || !(error instanceof OciError) || signal.aborted) throw error;
+        response.mirror.distrust();
+      }
+    }
+  }
+
   /** Held already, but not yet for this name: one HEAD tells whether it may be had. */
   async #allowed(
     source: Source,
@@ -270,7 +276,13 @@ export class ManifestFetches {
   ): Promise<Fetched | undefined> {
     const size = await this.small.sizeOf(digest);
     if (size === undefined) return undefined;
-    const described = await this.#describe(source, digest, accept, signal);
+    const described = await this.#describe(source, digest, accept, signal).catch(
+      (error: unknown) => {
+        // A mirror may hand it out where the registry cannot say.
+        if (takesMirrorsWord(source) && isOutage(error)) return undefined;
+        throw error;
+      },
+    );
     if (described?.size !== size) return undefined;
     const bytes = await this.small.read(digest, MAX_MANIFEST, hold);
     return bytes && { ...described, bytes, stored: true, held: Promise.resolve() };

@@ -12,7 +12,7 @@ import {
 } from '../upstream/upstream.client';
 import { refusalOf } from '../upstream/upstream-refusal';
 import { Permission } from './permission';
-import type { Source } from './source';
+import { takesMirrorsWord, type Source } from './source';
 
 /** What a registry says of a manifest without sending it. */
 export interface Described {
@@ -20,6 +20,16 @@ export interface Described {
   readonly digest: Digest;
   readonly size: number;
 }
+
+/** What was heard, and of whom. */
+export interface Heard<T> {
+  readonly said: T;
+  /** A mirror said so. It opens nothing: only what it hands out does. */
+  readonly byMirror: boolean;
+}
+
+/** Who may be asked: the registry alone where its word counts, such as for what is held; else its mirrors first. */
+export type Whom = 'registry' | 'mirrors too';
 
 /** What the gate itself takes of a tag: every kind of manifest of today, so that what is held serves every client. */
 export const GATE_ACCEPTS: string = MANIFEST_MEDIA_TYPES.join(', ');
@@ -29,6 +39,11 @@ type Asking = Omit<UpstreamRequest, 'registry' | 'as' | 'access' | 'method'> & {
   readonly method: 'GET' | 'HEAD';
 };
 
+interface BlobOptions {
+  readonly redirects?: 'follow' | 'pass';
+  readonly whom?: Whom;
+}
+
 @Injectable()
 export class Questions {
   constructor(
@@ -36,14 +51,17 @@ export class Questions {
     private readonly permission: Permission,
   ) {}
 
-  /** The registry's answer with the manifest. @throws OciError MANIFEST_UNKNOWN, DENIED … */
-  manifest(
+  /** The answer with the manifest, of the registry or a mirror. @throws OciError MANIFEST_UNKNOWN, DENIED … */
+  async manifest(
     source: Source,
     reference: Reference,
     accept: string,
     signal: AbortSignal,
   ): Promise<UpstreamResponse> {
-    return this.#manifest('GET', source, reference, accept, signal);
+    const mirrored = await this.#mirrored(source, reference, async () => {
+      await this.describedManifest(source, reference, accept, signal);
+    });
+    return this.#manifest('GET', source, reference, accept, signal, mirrored);
   }
 
   /** What a HEAD says of the manifest; undefined where it leaves out what a client must be told: only a GET will tell. */
@@ -52,18 +70,20 @@ export class Questions {
     reference: Reference,
     accept: string,
     signal: AbortSignal,
-  ): Promise<Described | undefined> {
-    const response = await this.#manifest('HEAD', source, reference, accept, signal);
+    whom: Whom = 'registry',
+  ): Promise<Heard<Described> | undefined> {
+    const mirrored = whom === 'mirrors too' && takesMirrorsWord(source) ? reference : undefined;
+    const response = await this.#manifest('HEAD', source, reference, accept, signal, mirrored);
     await discard(response);
     const digest = namedDigest(response, reference);
     const mediaType = parseManifestType(response.headers['content-type']);
     const size = lengthOf(response);
     if (!digest || !mediaType || size === undefined) return undefined;
-    return { mediaType, digest, size };
+    return { said: { mediaType, digest, size }, byMirror: response.mirror !== undefined };
   }
 
   /**
-   * The registry's answer with the blob, or with its part [from, to): 200 or 206. With `redirects: 'pass'` it may be a redirect
+   * The answer with the blob, or with its part [from, to), of the registry or a mirror: 200 or 206. With `redirects: 'pass'` it may be a redirect
    * that is the client's to follow.
    * @throws OciError BLOB_UNKNOWN, RANGE_INVALID, DENIED …
    */
@@ -72,8 +92,12 @@ export class Questions {
     digest: Digest,
     { from, to }: { readonly from: number; readonly to: number | undefined },
     signal: AbortSignal,
-    redirects: 'follow' | 'pass' = 'follow',
+    { redirects = 'follow', whom = 'mirrors too' }: BlobOptions = {},
   ): Promise<UpstreamResponse> {
+    const ask = async () => {
+      await this.hasBlob(source, digest, signal);
+    };
+    const mirrored = whom === 'registry' ? undefined : await this.#mirrored(source, digest, ask);
     const whole = from === 0 && to === undefined;
     const range: Record<string, string> = whole
       ? {}
@@ -85,6 +109,7 @@ export class Questions {
       headers: range,
       signal,
       redirects,
+      mirrored,
     });
     const { status } = response;
     const passed = redirects === 'pass' && status >= 300 && status < 400;
@@ -96,16 +121,39 @@ export class Questions {
    * Asks whether the source may have the blob: returns for a yes, with the blob's size where the registry tells it.
    * @throws OciError BLOB_UNKNOWN, DENIED …
    */
-  async hasBlob(source: Source, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
+  async hasBlob(
+    source: Source,
+    digest: Digest,
+    signal: AbortSignal,
+    whom: Whom = 'registry',
+  ): Promise<Heard<number | undefined>> {
     const response = await this.#ask({
       source,
       method: 'HEAD',
       path: `/v2/${source.repository}/blobs/${digest}`,
       signal,
+      mirrored: whom === 'mirrors too' && takesMirrorsWord(source) ? digest : undefined,
     });
     if (response.status !== 200) throw await noOf(response, 'BLOB_UNKNOWN');
     await discard(response);
-    return lengthOf(response);
+    return { said: lengthOf(response), byMirror: response.mirror !== undefined };
+  }
+
+  /**
+   * What mirrors may be asked to send. Whoever does not take their word has the registry's own yes first; where a tag leads, the
+   * registry alone says then.
+   * @param ask asks the registry for that yes. @throws its refusal.
+   */
+  async #mirrored(
+    source: Source,
+    reference: Reference,
+    ask: () => Promise<void>,
+  ): Promise<Reference | undefined> {
+    if (source.registry.mirrors.length === 0) return undefined;
+    if (takesMirrorsWord(source)) return reference;
+    if (!isDigest(reference)) return undefined;
+    await ask();
+    return reference;
   }
 
   /** A registry that refuses this source its repository takes back what it allowed before. */
@@ -127,10 +175,12 @@ export class Questions {
     reference: Reference,
     accept: string,
     signal: AbortSignal,
+    mirrored: Reference | undefined,
   ): Promise<UpstreamResponse> {
     const response = await this.#ask({
       source,
       method,
+      mirrored,
       path: `/v2/${source.repository}/manifests/${reference}`,
       headers: { Accept: accept },
       signal,

@@ -56,6 +56,17 @@ function clientVia(registry: Registry, login: ClientLogin): Via {
   return `${CLIENT}${hash.digest('hex').slice(0, 32)}` as Via;
 }
 
+/**
+ * Whether what a mirror hands out counts for the source as if the registry had. It does for the accounts of the gate, whose right
+ * to the name is the operator's to give, as the mirror is. A mirror may have logins of its own, though, or not look at names at
+ * all: where the registry itself says who may see what (to nobody in particular, and to clients' own logins), it is asked.
+ */
+export function takesMirrorsWord({ registry, as }: Pick<Source, 'registry' | 'as'>): boolean {
+  if (registry.mirrors.length === 0 || as instanceof ClientLogin) return false;
+  // Without configured credentials the gate can show nobody more than everybody is shown.
+  return as === 'configured' || registry.credentials.length === 0;
+}
+
 /** By the registry itself, so that each is hashed once; one whose settings were reloaded is another. */
 const known = new WeakMap<Registry, { anonymous?: Via; configured?: Via }>();
 

@@ -19,6 +19,8 @@ interface Asking {
   readonly as: Principal;
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
   readonly access: readonly Access[];
+  /** Somebody else can be asked: then any failure is one to be left alone for. */
+  readonly spare?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -72,7 +74,8 @@ export class UpstreamPatience {
     const attempt = relation.breaker.begin({ regardless: !held });
     const answered = () => this.#answered(asking.registry, relation, attempt);
     try {
-      const answer = await ask(who, answered);
+      // Of one that can be spared, the host of its content counts as itself.
+      const answer = await ask(who, asking.spare === true ? () => undefined : answered);
       answered();
       return answer;
     } catch (error) {
@@ -122,7 +125,9 @@ export class UpstreamPatience {
     const { registry, as } = asking;
     // Who left, or gave up, says nothing of the registry, whatever error it gave as its reason.
     if (!(error instanceof OciError) || asking.signal?.aborted) return attempt.left();
-    if (faultOf(error) === 'silent') return this.#failed(registry, relation, attempt, error);
+    const isFailure = asking.spare === true && error.code === 'BAD_UPSTREAM';
+    if (faultOf(error) === 'silent' || isFailure)
+      return this.#failed(registry, relation, attempt, error);
     this.#answered(registry, relation, attempt);
     if (error.code === 'TOOMANYREQUESTS') return this.logins.leaveAlone(registry, who, error);
     const refusal = error.code === 'DENIED' || error.code === 'BAD_UPSTREAM';

@@ -12,6 +12,11 @@ export interface UpstreamResponse {
    * or stalls; a failure that nobody listens for is no unhandled error. For HEAD it is empty.
    */
   readonly body: Readable;
+  /** Set where a mirror answered in the registry's place. */
+  readonly mirror?: {
+    /** What it sent is not what it should be: it is not asked for that again for a good while. */
+    distrust(): void;
+  };
   /** `host[:port]` that answered, after redirects: for the log alone, since it is the upstream's own affair. */
   readonly host?: string;
 }

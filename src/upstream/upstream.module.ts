@@ -5,7 +5,9 @@ import { EgressPolicy } from './egress-policy';
 import { LoginRelay } from './login-relay';
 import { Logins } from './logins';
 import { UpstreamPatience } from './patience';
+import { Mirrors } from './mirrors';
 import { Redirects } from './redirects';
+import { RegistryClient } from './registry-client';
 import { TokenEndpoint } from './token-endpoint';
 import { Transport } from './transport';
 import { UpstreamClient } from './upstream.client';
@@ -39,6 +41,8 @@ import { UpstreamTokens } from './upstream-tokens';
       useFactory: (faults: UpstreamFaults, logins: Logins, log: Log) =>
         new UpstreamPatience(faults, logins, log),
     },
+    RegistryClient,
+    Mirrors,
     UpstreamClient,
   ],
   exports: [EgressPolicy, LoginRelay, UpstreamFaults, UpstreamTokens, UpstreamClient],

@@ -60,6 +60,7 @@ export async function openGateOfMany(
     registries: new Registries(new RegistryTable(registries)),
     log,
     cache: null,
+    configFile: { fault: undefined },
   };
   const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(ground), {
     bodyParser: false,

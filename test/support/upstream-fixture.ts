@@ -7,6 +7,8 @@ import { LoginRelay } from '../../src/upstream/login-relay';
 import { EgressPolicy } from '../../src/upstream/egress-policy';
 import { Logins } from '../../src/upstream/logins';
 import { UpstreamPatience } from '../../src/upstream/patience';
+import { Mirrors } from '../../src/upstream/mirrors';
+import { RegistryClient } from '../../src/upstream/registry-client';
 import { Redirects } from '../../src/upstream/redirects';
 import { TokenEndpoint } from '../../src/upstream/token-endpoint';
 import { Transport } from '../../src/upstream/transport';
@@ -56,13 +58,14 @@ export function upstreamFixture(limits: UpstreamLimits = {}): UpstreamFixture {
   const logins = new Logins(faults, log, now);
   const endpoint = new TokenEndpoint(transport, policy, logins, log);
   const tokens = new UpstreamTokens(transport, endpoint, logins);
-  const client = new UpstreamClient(
+  const registries = new RegistryClient(
     transport,
     tokens,
     new Redirects(transport, policy, log),
     new UpstreamPatience(faults, logins, log, now),
   );
   const relay = new LoginRelay(transport, endpoint, now);
+  const client = new UpstreamClient(registries, new Mirrors(registries, log), transport);
   const later = (milliseconds: number) => void (ahead += milliseconds);
   return { client, relay, tokens, policy, dialer, faults, logged, later };
 }

@@ -1,7 +1,7 @@
 import type { Hash } from 'node:crypto';
 import { hasherFor, type Digest } from '../../oci/digest';
 import type { Body } from '../body/body';
-import { assertDigest } from './digest-mismatch';
+import { assertDigest, DigestMismatch } from './digest-mismatch';
 import { ClientGone, Outlet } from '../body/outlet';
 import type { UpstreamContent } from './upstream-content';
 
@@ -39,6 +39,9 @@ export function directBody(
       const check = digest && { digest, hash: hasherFor(digest), at: 0 };
       try {
         await passOn(outlet, content, { from, to, check });
+      } catch (error) {
+        if (error instanceof DigestMismatch) content.distrust();
+        throw error;
       } finally {
         outlet.release();
       }

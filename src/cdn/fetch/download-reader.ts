@@ -111,7 +111,10 @@ export class DownloadReader implements Body {
     try {
       await passOn(outlet, upstream, { from, to, check, withheld });
     } catch (error) {
-      if (error instanceof DigestMismatch) rest.onMismatch(upstream.host);
+      if (error instanceof DigestMismatch) {
+        upstream.distrust();
+        rest.onMismatch(upstream.host);
+      }
       throw error;
     }
   }

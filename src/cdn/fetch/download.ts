@@ -165,7 +165,7 @@ export class Download {
       ask: this.order.ask,
       pauses: this.tools.pauses,
       hash: this.#hash,
-      onMismatch: (host: string | undefined) => this.#noteMismatch(host),
+      onMismatch: (host: string | undefined) => this.#noteMismatch(host, content),
     };
     this.order.onOver(this);
     this.#content.splitOff(rest, content);
@@ -182,7 +182,7 @@ export class Download {
     const host = content?.host;
     if (this.#aborting.signal.aborted) this.tools.log.debug({ digest }, 'a fetch was given up');
     else if (error instanceof DigestMismatch) {
-      this.#noteMismatch(host);
+      this.#noteMismatch(host, content);
       this.#breakReaders(error);
     } else if (content) {
       this.tools.log.warn({ digest, host, err: error }, 'a fetch broke off');
@@ -219,7 +219,8 @@ export class Download {
     this.order.onReleased(this);
   }
 
-  #noteMismatch(host: string | undefined): void {
+  #noteMismatch(host: string | undefined, content: UpstreamContent | undefined): void {
+    content?.distrust();
     this.order.onMismatch();
     this.tools.log.warn(
       { digest: this.digest, host },

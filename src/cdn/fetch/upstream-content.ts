@@ -39,6 +39,8 @@ export class UpstreamContent {
   #end: number | undefined;
   #length: number | undefined;
   #response: UpstreamResponse;
+  /** Those before it, too, whose bytes are among what was read. */
+  readonly #responses: UpstreamResponse[] = [];
   #chunks: AsyncIterator<Buffer>;
   #skip: number;
   #exact: boolean;
@@ -83,6 +85,7 @@ export class UpstreamContent {
     this.#position = part.from;
     this.#end = total === undefined ? part.to : Math.min(part.to ?? total, total);
     this.#response = response;
+    this.#responses.push(response);
     this.#chunks = response.body[Symbol.asyncIterator]();
     this.#skip = skip;
     this.#exact = exact;
@@ -102,6 +105,11 @@ export class UpstreamContent {
   /** The host that really sent the bytes, where the registry led elsewhere. */
   get host(): string | undefined {
     return this.#response.host;
+  }
+
+  /** What came is not what it should be: the mirrors that some of it came from are not asked for it again. */
+  distrust(): void {
+    for (const { mirror } of this.#responses) mirror?.distrust();
   }
 
   /** How often the upstream had to be asked again. */
@@ -212,6 +220,7 @@ export class UpstreamContent {
     this.#length = total;
     this.#end = Math.min(this.order.part.to ?? total, total);
     this.#response = response;
+    this.#responses.push(response);
     this.#chunks = response.body[Symbol.asyncIterator]();
     this.#skip = skip;
     this.#exact = exact;
@@ -245,6 +254,8 @@ async function askFor(
     return [response, readContentAnswer(response, part)];
   } catch (error) {
     response.body.destroy();
-    throw error;
+    if (!response.mirror || !(error instanceof OciError)) throw error;
+    response.mirror.distrust();
+    return askFor(ask, part, signal);
   }
 }
