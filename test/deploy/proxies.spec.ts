@@ -104,6 +104,19 @@ describe.each([
       expect(upstream.requests.at(-1)).toMatchObject({ method: 'PATCH', url: state });
     });
 
+    it('leads to the registry of the host that was asked, and tells that host back', async () => {
+      const env = { UPSTREAM_REGISTRY: 'localhost:9', CUSTOM_DOMAIN: 'localhost' };
+      const { proxy } = await behind(start, trust, env);
+      const [, port] = proxy.host.split(':');
+
+      const answer = await through(proxy, '/v2/org/app/tags/list', { name: 'ghcr.localhost' });
+
+      expect(answer.status).toBe(401);
+      const challenge = answer.headers['www-authenticate'];
+      expect(challenge).toContain(`realm="https://ghcr.localhost:${port}/v2/auth"`);
+      expect(challenge).toContain('scope="repository:org/app:pull"');
+    });
+
     it('sends those who come without TLS to https', async () => {
       const { proxy } = await behind(start, trust, { UPSTREAM_REGISTRY: 'localhost:9' });
 

@@ -45,7 +45,7 @@ function nginxFolder({ tls, plain }: ProxyPorts, gate: string) {
   const site = exchanged(sample('nginx/tidegate.conf'), [
     ['listen 80;', `listen 127.0.0.1:${plain};`],
     ['listen 443 ssl;', `listen 127.0.0.1:${tls} ssl;`],
-    ['server_name gate.example.com;', 'server_name localhost;'],
+    ['server_name gate.example.com;', 'server_name localhost *.localhost;'],
     ['/etc/nginx/tls/', `${folder}/`],
     ['http://127.0.0.1:8080;', `http://${gate};`],
   ]);
@@ -96,6 +96,7 @@ function caddyFolder({ tls, plain }: ProxyPorts, gate: string) {
     XDG_DATA_HOME: join(folder, 'data'),
     XDG_CONFIG_HOME: join(folder, 'config'),
     REGISTRY_DOMAIN: 'localhost',
+    REGISTRY_HOSTS: 'docker.localhost ghcr.localhost',
     TIDEGATE: gate,
   };
   return { folder, env, args: ['--config', config, '--adapter', 'caddyfile'] };
@@ -133,10 +134,16 @@ export interface ThroughProxy {
   readonly body?: string;
   /** The client's own address. */
   readonly from?: string;
+  /** Another host of the proxy's, without its port. */
+  readonly name?: string;
 }
 
 /** A request through the proxy, by TLS that is not checked. */
-export function through(proxy: Proxy, path: string, { body, from, ...options }: ThroughProxy = {}) {
+export function through(
+  proxy: Proxy,
+  path: string,
+  { body, from, name = 'localhost', ...options }: ThroughProxy = {},
+) {
   const port = Number(proxy.host.split(':')[1]);
   const localAddress = from ?? '127.0.0.1';
   return new Promise<{ status: number; headers: Record<string, unknown> }>((resolve, reject) => {
@@ -144,13 +151,13 @@ export function through(proxy: Proxy, path: string, { body, from, ...options }: 
       {
         ...options,
         host: '127.0.0.1',
-        servername: 'localhost',
+        servername: name,
         port,
         path,
         localAddress,
         agent: false,
         rejectUnauthorized: false,
-        headers: { host: proxy.host, ...options.headers },
+        headers: { host: `${name}:${port}`, ...options.headers },
       },
       (incoming) => {
         incoming.resume().on('end', () => {
