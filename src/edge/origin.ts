@@ -20,8 +20,8 @@ export interface Origin {
   /** The client's address in its shortest usual form. */
   readonly address: string;
   /**
-   * False when somebody forwards requests for others and is none of the operator's proxies: then the address is that of
-   * whoever stands in between, and says nothing of the client.
+   * False when somebody forwards requests for others, and is none of the operator's proxies or does not say for whom: then
+   * the address is that of whoever stands in between, and says nothing of the client.
    */
   readonly addressCounts: boolean;
   /** The address, of IPv6 its /64. */
@@ -58,7 +58,8 @@ export function originOf(
   const registry = host === undefined || anyHost ? undefined : registryOf(host, publicUrl, table);
   return {
     address,
-    addressCounts: behindProxy || !isForwarded(request),
+    addressCounts:
+      (behindProxy && request.headers['x-forwarded-for'] !== undefined) || !isForwarded(request),
     client: blockOf(address),
     base:
       registry && host

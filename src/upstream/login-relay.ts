@@ -58,7 +58,8 @@ export class LoginRelay {
     | { readonly scheme: 'bearer'; readonly service: string | undefined }
   > {
     const asked = await this.#asked(registry);
-    if (asked.scheme !== 'basic') return asked;
+    if (asked.scheme === 'bearer') return { scheme: 'bearer', service: printable(asked.service) };
+    if (asked.scheme === 'nothing') return asked;
     return { scheme: 'basic', realm: asked.basicRealm ?? registry.name };
   }
 
@@ -194,6 +195,7 @@ function loginQuery(
   return query;
 }
 
-function printable(realm: string | undefined): string | undefined {
-  return realm !== undefined && /^[\x20-\x7e]{1,255}$/.test(realm) ? realm : undefined;
+/** What may be said to clients: it stands in a header of the gate's. */
+function printable(text: string | undefined): string | undefined {
+  return text !== undefined && /^[\x20-\x7e]{1,255}$/.test(text) ? text : undefined;
 }

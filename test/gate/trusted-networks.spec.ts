@@ -10,6 +10,8 @@ const image = imageOf(layersWith(1000));
 const PATH = '/v2/team/app/manifests/1';
 const TRUSTED = '127.0.0.5';
 const PROXY = '127.0.0.6';
+/** A proxy of the operator's within a trusted network. */
+const CHATTY = '127.0.0.7';
 
 describeWith(['docker-registry'], 'a trusted network', () => {
   let registry: Registry;
@@ -20,8 +22,8 @@ describeWith(['docker-registry'], 'a trusted network', () => {
     await seed(registry, 'team/app', '1', image);
     gate = await startGate({
       UPSTREAM_REGISTRY: registry.url,
-      TRUSTED_NETWORKS: `${TRUSTED},10.0.0.0/8`,
-      TRUST_PROXY: PROXY,
+      TRUSTED_NETWORKS: `${TRUSTED},${CHATTY},10.0.0.0/8`,
+      TRUST_PROXY: `${PROXY},${CHATTY}`,
     });
   });
 
@@ -52,6 +54,12 @@ describeWith(['docker-registry'], 'a trusted network', () => {
     expect(await status(PROXY, { 'x-forwarded-for': '203.0.113.7' })).toBe(401);
     expect(await status(PROXY, { 'x-forwarded-for': '10.1.2.3, 203.0.113.7' })).toBe(401);
     expect(await status(PROXY)).toBe(401);
+  });
+
+  it('is not taken for the client where it is a proxy that does not say for whom it asks', async () => {
+    expect(await status(CHATTY)).toBe(200);
+    expect(await status(CHATTY, { 'x-forwarded-proto': 'https' })).toBe(401);
+    expect(await status(CHATTY, { 'x-forwarded-for': '203.0.113.7' })).toBe(401);
   });
 
   it('gets tokens that are worth nothing elsewhere', async () => {

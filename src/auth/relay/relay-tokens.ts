@@ -97,7 +97,7 @@ export class RelayTokens {
 
   /** The registry's token as the client gets it: `tidegate.<whose>.<mac>.<token>`. */
   wrap(registry: Registry, username: string | undefined, token: string): string {
-    const whose = [registry.name, username ?? null, this.logins.proofOf(username) ?? null];
+    const whose = [placeOf(registry), username ?? null, this.logins.proofOf(username) ?? null];
     const head = Buffer.from(JSON.stringify(whose)).toString('base64url');
     return `${MARK}${head}.${macOf(head, token, this.secrets.current).toString('base64url')}.${token}`;
   }
@@ -116,28 +116,24 @@ export class RelayTokens {
     });
     if (!genuine) return undefined;
     const whose = Head.safeParse(JSON.parse(Buffer.from(head, 'base64url').toString('utf8'))).data;
-    if (!whose || whose[0] !== registry.name) return undefined;
+    if (!whose || whose[0] !== placeOf(registry)) return undefined;
     const username = whose[1] ?? undefined;
     return this.logins.stands(username, whose[2] ?? undefined) ? { username, token } : undefined;
   }
 
-  /** True for what was made here, whatever it is worth now: no registry is ever shown it. */
+  /** True for what was made here, and may be worth something here: no registry is ever shown it. */
   isOwn(token: string): boolean {
     if (token.startsWith(MARK)) return true;
     const decoded: unknown = this.jwt.decode(token, { complete: true });
-    const parts = Decoded.safeParse(decoded).data;
-    const { kid } = parts?.header ?? {};
-    return (
-      parts?.payload.iss === this.settings.tokenService ||
-      this.secrets.keys.some(({ id }) => id === kid)
-    );
+    const kid = Decoded.safeParse(decoded).data?.header.kid;
+    return this.secrets.keys.some(({ id }) => id === kid);
   }
 
   /** A refresh token, or undefined where the registry's own is too long to be sealed: the client then keeps its password. */
   seal(registry: Registry, { username, refreshToken: refresh }: RelayedLogin): string | undefined {
     try {
       const proof = this.logins.proofOf(username);
-      return this.secrets.seal(REFRESH, { registry: registry.name, username, proof, refresh });
+      return this.secrets.seal(REFRESH, { registry: placeOf(registry), username, proof, refresh });
     } catch {
       return undefined;
     }
@@ -146,20 +142,22 @@ export class RelayTokens {
   /** The login that a refresh token stands for, if it is that registry's and still let through. */
   unseal(text: string, registry: Registry): RelayedLogin | undefined {
     const sealed = Sealed.safeParse(this.secrets.unseal(REFRESH, text)).data;
-    if (sealed?.registry !== registry.name) return undefined;
+    if (sealed?.registry !== placeOf(registry)) return undefined;
     const { username, proof, refresh } = sealed;
     return this.logins.stands(username, proof) ? { username, refreshToken: refresh } : undefined;
   }
 }
 
-const Decoded = z.object({
-  header: z.object({ kid: z.unknown() }),
-  payload: z.object({ iss: z.unknown() }),
-});
+const Decoded = z.object({ header: z.object({ kid: z.unknown() }) });
+
+/** A registry's name, and where it is: one that was moved is another, and never sees what was for the one before. */
+function placeOf({ name, url }: Registry): string {
+  return `${name} ${url.origin}`;
+}
 
 /** Never that of an account's token, so that none passes for the other when AUTH_MODE is changed. */
-function audienceOf({ name }: Registry): string {
-  return `relay ${name}`;
+function audienceOf(registry: Registry): string {
+  return `relay ${placeOf(registry)}`;
 }
 
 function macOf(head: string, token: string, { seal }: SigningKeys): Buffer {
