@@ -91,6 +91,21 @@ describe('WatchedRegistries', () => {
     ]);
   });
 
+  it('takes nothing over while the file is still being written', async () => {
+    const { file, knows } = watched(ONE);
+    let writes = 0;
+
+    // Each of these is a whole YAML file, with less in it than is meant.
+    await eventually('it was written often enough for several looks', () => {
+      writeFileSync(file, `registries:\n# ${(writes += 1)}\n`);
+      expect(knows('one.example')).toBe(true);
+      return writes > 40;
+    });
+    writeFileSync(file, TWO);
+
+    await eventually('what was meant is there', () => knows('two.example'));
+  });
+
   it('reads a password again when its file changes', async () => {
     const dataDir = freshFolder('watched-password');
     const secret = join(dataDir, 'secret');
