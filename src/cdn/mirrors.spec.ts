@@ -14,6 +14,7 @@ import {
   IMAGE,
   INDEX,
   manifestOf,
+  Pause,
   ROBOT,
   ScriptedRegistry,
   sendPart,
@@ -292,6 +293,20 @@ describe('S9: what a mirror hands out', () => {
     expect(mirror.server.foreignCredentials()).toEqual([]);
   });
 
+  it('is not read along with by those to whom the registry does not show it', async () => {
+    const { blob, robot, nobody, as, digest, bytes, mirror, cache } = await careless();
+    const pause = new Pause(bytes, 50_000);
+    mirror.fault = ({ method }) => (method === 'GET' ? pause.behaviour : answer(200));
+    const reading = blob(robot, digest);
+    await eventually('it is on its way', () => cache?.downloads.all[0]?.received === 50_000);
+
+    expect(await blob(nobody, digest, 'bytes=0-9')).toBe('DENIED');
+    expect(await blob(as('configured', 'team/other'), digest, 'bytes=0-9')).toBe('BLOB_UNKNOWN');
+
+    pause.goOn();
+    expect(((await reading) as Buffer).equals(bytes)).toBe(true);
+  });
+
   it('is held for the accounts of the gate, and for nobody else', async () => {
     const { blob, robot, nobody, digest, bytes, origin, untilHeld } = await careless();
 
@@ -332,6 +347,34 @@ describe('S9: what a mirror hands out', () => {
     // It may say what it likes of what it would hand out.
     expect(await blobSize(other, digest)).toBe(bytes.length);
     expect(await blob(other, digest)).toBe('BLOB_UNKNOWN');
+    expect(await manifest(other, image.digest)).toBe('MANIFEST_UNKNOWN');
+  });
+
+  it('does not open what came to be held while it spoke', async () => {
+    const { origin, mirror, manifest, manifestHead, robot, as, untilHeld } = await world();
+    const image = manifestOf([Buffer.from('layer')]);
+    const [size, other] = [image.bytes.length, as('configured', 'team/other')];
+    origin.manifest(NAME, undefined, image);
+    const spoken = Promise.withResolvers<void>();
+    mirror.fault = ({ method }) =>
+      method === 'HEAD'
+        ? (request, response, seen) =>
+            spoken.promise.then(() =>
+              answer(200, '', { 'content-length': size, 'content-type': IMAGE })(
+                request,
+                response,
+                seen,
+              ),
+            )
+        : answer(404);
+    const told = manifestHead(other, image.digest);
+    await eventually('the mirror is asked', () => mirror.asked('HEAD').length === 1);
+
+    await manifest(robot, image.digest);
+    await untilHeld(image.digest);
+    spoken.resolve();
+
+    expect(await told).toBe(`${image.digest} ${size}`);
     expect(await manifest(other, image.digest)).toBe('MANIFEST_UNKNOWN');
   });
 

@@ -131,6 +131,7 @@ export class UpstreamTokens {
    * the token endpoint alone. Nor do other refusals: they are about what was asked for.
    */
   noteVerdict(registry: Registry, authorization: string | undefined, status: number): void {
+    if (!authorization?.startsWith('Basic ')) return;
     const login = registry.credentials.find((each) => basicOf(each) === authorization);
     if (!login) return;
     if (status === 401) this.logins.noteRefused(registry, login);
