@@ -91,7 +91,7 @@ describeWith(
     it('rate=10r/s, burst=20: more than that is refused, and told when to come again', async () => {
       const from = '127.0.0.77';
       const headers = basic({ username: 'nobody', password: '' });
-      const asked = Array.from({ length: 60 }, () => send(`${gate.url}/v2/`, { from }));
+      const asked = Array.from({ length: 120 }, () => send(`${gate.url}/v2/`, { from }));
       const answers = await Promise.all(asked);
 
       const refused = answers.filter(({ status }) => status === 429);
