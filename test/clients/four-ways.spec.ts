@@ -1,6 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NOWHERE, skopeo, startContainerd, strict } from '../support/clients';
+import { knowing } from '../support/host-names';
 import { imageOf, layersWith } from '../support/images';
 import { eventually, freshFolder } from '../support/lifecycle';
 import { install, setupOf, startManyStand, type ManyStand } from '../support/many-registries';
@@ -9,14 +10,6 @@ import { seed } from '../support/stand';
 import { describeWith } from '../support/tools';
 
 const REPOSITORY = 'docker.io/team/app';
-
-/** What starts a program so that it finds these host names at the loopback address; nothing else sees it. */
-function knowing(...hosts: string[]): string[] {
-  const file = join(freshFolder('hosts'), 'hosts');
-  writeFileSync(file, `127.0.0.1 localhost ${hosts.join(' ')}\n`);
-  const script = `mount --bind '${file}' /etc/hosts && exec "$@"`;
-  return ['unshare', '--mount', 'sh', '-c', script, 'sh'];
-}
 
 describeWith(
   ['docker-registry', 'skopeo', 'containerd', 'ctr', 'unshare'],
