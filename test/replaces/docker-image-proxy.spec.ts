@@ -285,7 +285,7 @@ describeWith(
       expect((await send(`${limited.url}/v2/team/app/manifests/1`)).status).toBe(401);
     });
 
-    it('"TOKEN签名校验是否合法 → 否", "非法请求，结束请求": a forged one never reaches the registry', async () => {
+    it('"TOKEN签名教研是否合法 → 否", "非法请求，结束请求": a forged one never reaches the registry', async () => {
       const { token } = await tokenFor(gate.url, stranger, scope);
       const [head, claims] = token.split('.');
       const before = (await registry.requests()).length;
