@@ -16,6 +16,9 @@ tools=(
   htpasswd:apache2-utils
   openssl:openssl
   unshare:util-linux
+  nsenter:util-linux
+  ip:iproute2
+  curl:curl
   nginx:nginx-light
   caddy:caddy
   systemd-analyze:systemd

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NOWHERE, skopeo, startContainerd, strict } from '../support/clients';
+import { knowing } from '../support/host-names';
 import { imageOf, layersWith } from '../support/images';
 import { knowing } from '../support/known-hosts';
 import { eventually, freshFolder } from '../support/lifecycle';

@@ -45,15 +45,18 @@ export const NOWHERE = { HTTPS_PROXY: 'http://127.0.0.1:9', NO_PROXY: '' } as co
 /**
  * podman or buildah with an empty store; another call is another store.
  * @param env more variables.
+ * @param wrapper a program and its arguments that starts it in its own place.
  */
 export function containerTool(
   name: 'podman' | 'buildah',
   env: Record<string, string> = {},
+  wrapper: readonly string[] = [],
 ): Client {
   const { folder, options } = home(name, env);
   const runroot = join(folder, 'runroot');
   const store = ['--storage-driver=vfs', '--root', join(folder, 'root'), '--runroot', runroot];
-  return (...args) => run(name, [...store, ...args], options);
+  const [program = name, ...before] = [...wrapper, name];
+  return (...args) => run(program, [...before, ...store, ...args], options);
 }
 
 /**
@@ -78,10 +81,12 @@ export interface Docker {
  * A docker engine that nobody else uses. Loopback registries need no TLS there.
  * @param settings more of `daemon.json`.
  * @param env more of its variables.
+ * @param wrapper a program and its arguments that starts the engine in its own place.
  */
 export async function startDockerd(
   settings: object = {},
   env: Record<string, string> = {},
+  wrapper: readonly string[] = [],
 ): Promise<Docker> {
   const folder = freshFolder('dockerd');
   const socket = `unix://${join(folder, 'docker.sock')}`;
@@ -104,7 +109,9 @@ export async function startDockerd(
     return (...args) => run('docker', args, { env });
   };
   const docker = user();
-  const daemon = new Service('dockerd', ['--config-file', file], { HOME: folder, ...env });
+  const [program = 'dockerd', ...before] = [...wrapper, 'dockerd'];
+  const command = [...before, '--config-file', file];
+  const daemon = new Service(program, command, { HOME: folder, ...env });
   atTheEnd(() => daemon.stop('SIGTERM')); // killed, it would leave its mounts and its containerd behind
   await daemon.until('dockerd answers', async () => (await docker('version')).code === 0);
   const load = async (archive: Buffer) => {

@@ -16,6 +16,8 @@ export interface RegistryOptions {
   readonly port?: number;
   /** Somebody else who may log in there. With tokens: who may pull below `public/` alone. */
   readonly guest?: Account;
+  /** With tokens: which repositories everybody may pull, without a login. */
+  readonly isPublic?: (repository: string) => boolean;
 }
 
 /** One line of the registry's access log. */
@@ -93,11 +95,13 @@ export class Registry {
 
 /** Starts a registry. It is empty, and gone when the spec is over. */
 export async function startRegistry(options: RegistryOptions = {}): Promise<Registry> {
-  const { auth = 'none', port = 0, guest } = options;
+  const { auth = 'none', port = 0, guest, isPublic } = options;
   const folder = freshFolder('registry');
   const credentials = auth === 'none' ? undefined : { username: 'robot', password: unique('up-') };
   const tokens =
-    auth === 'token' && credentials ? await startTokenServer(credentials, guest) : undefined;
+    auth === 'token' && credentials
+      ? await startTokenServer(credentials, guest, isPublic)
+      : undefined;
   const config: Record<string, unknown> = {
     version: '0.1',
     log: { level: 'info', formatter: 'json' },

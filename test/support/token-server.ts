@@ -27,8 +27,13 @@ const ISSUER = 'upstream-issuer';
 /**
  * Starts a token server that grants every scope to one account, and to nobody else.
  * @param guest one more, which may only pull, and only below `public/`.
+ * @param isPublic what everybody may pull, without a login; without it, nobody gets a token without one.
  */
-export async function startTokenServer(owner: Account, guest?: Account): Promise<TokenServer> {
+export async function startTokenServer(
+  owner: Account,
+  guest?: Account,
+  isPublic?: (repository: string) => boolean,
+): Promise<TokenServer> {
   const folder = freshFolder('token-server');
   const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
   const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
@@ -48,16 +53,18 @@ export async function startTokenServer(owner: Account, guest?: Account): Promise
           ? refreshTokens.get(form.get('refresh_token') ?? '')
           : accounts.find((one) => request.headers.authorization === basic(one).authorization);
       response.setHeader('content-type', 'application/json');
-      if (!account) return response.writeHead(401).end('{}');
+      const isNobody = request.method === 'GET' && request.headers.authorization === undefined;
+      if (!account && !(isPublic && isNobody)) return response.writeHead(401).end('{}');
       const parameters = request.method === 'POST' ? form : url.searchParams;
       asked.push(url.search);
       const scopes = parameters.getAll('scope').flatMap((scope) => scope.split(' '));
-      const token = mint(
-        account.username,
-        account === guest ? scopes.flatMap(guestScopes) : scopes,
-      );
+      const granted = account
+        ? scopes.filter((scope) => account !== guest || accessOf(scope).name.startsWith('public/'))
+        : scopes.filter((scope) => isPublic?.(accessOf(scope).name));
+      const token = mint(account?.username ?? '', account === owner ? granted : pullsOf(granted));
       const [refresh] = [...refreshTokens].find(([, whose]) => whose === account) ?? [];
-      const offline = parameters.get('offline_token') === 'true' ? { refresh_token: refresh } : {};
+      const offline =
+        parameters.get('offline_token') === 'true' && refresh ? { refresh_token: refresh } : {};
       return response.end(
         JSON.stringify({ token, access_token: token, expires_in: 300, ...offline }),
       );
@@ -80,10 +87,11 @@ async function textOf(request: IncomingMessage): Promise<string> {
   return text;
 }
 
-function guestScopes(scope: string): string[] {
-  const { type, name, actions } = accessOf(scope);
-  const open = type === 'repository' && name.startsWith('public/') && actions.includes('pull');
-  return open ? [`repository:${name}:pull`] : [];
+function pullsOf(scopes: readonly string[]): string[] {
+  return scopes.flatMap((scope) => {
+    const { type, name, actions } = accessOf(scope);
+    return type === 'repository' && actions.includes('pull') ? [`repository:${name}:pull`] : [];
+  });
 }
 
 function minter(privateKey: string, certificate: string) {

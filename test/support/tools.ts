@@ -18,6 +18,9 @@ export const TOOLS = [
   'htpasswd',
   'openssl',
   'unshare',
+  'nsenter',
+  'ip',
+  'curl',
   'nginx',
   'caddy',
   'systemd-analyze',
@@ -26,7 +29,7 @@ export const TOOLS = [
 export type Tool = (typeof TOOLS)[number];
 
 /** These run as root only. */
-const AS_ROOT: readonly string[] = ['dockerd', 'containerd', 'unshare'];
+const AS_ROOT: readonly string[] = ['dockerd', 'containerd', 'unshare', 'nsenter'];
 
 /** True for a user who may do everything, whatever modes files have. */
 export function isRoot(): boolean {
