@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { NOWHERE, skopeo, startContainerd, strict } from '../support/clients';
 import { knowing } from '../support/host-names';
 import { imageOf, layersWith } from '../support/images';
-import { knowing } from '../support/known-hosts';
 import { eventually, freshFolder } from '../support/lifecycle';
 import { install, setupOf, startManyStand, type ManyStand } from '../support/many-registries';
 import { contentAsked } from '../support/registry-blobs';

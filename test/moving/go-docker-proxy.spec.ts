@@ -6,7 +6,7 @@ import { startGate, type Gate } from '../support/gate';
 import { send } from '../support/http';
 import { imageOf, layersWith, type Image } from '../support/images';
 import { freshFolder } from '../support/lifecycle';
-import { knowing } from '../support/known-hosts';
+import { knowing } from '../support/host-names';
 import { startRegistry } from '../support/registry';
 import { configFile } from '../support/several-registries';
 import { seed } from '../support/stand';
