@@ -24,6 +24,7 @@ import { Lifecycle } from './health/lifecycle';
 import { HelpModule } from './help/help.module';
 import { NestLog } from './journal/nest-log';
 import type { Log } from './journal/log';
+import { UpstreamFaults } from './upstream/upstream-faults';
 import { VERSION } from './version';
 
 /** A gate that is listening. */
@@ -74,6 +75,8 @@ export async function openGate(settings: Settings, log: Log): Promise<Gate> {
     closers.push(() => app.close());
     app.set('etag', false).disable('x-powered-by');
     describeApi(app, VERSION, [AdminModule, HealthModule, HelpModule]);
+    const faults = app.get(UpstreamFaults);
+    registries.onSwap((table) => faults.forget((name) => table.byName(name) !== undefined));
     const accounts = app.get(Accounts);
     await accounts.open();
     closers.push(() => accounts.close());

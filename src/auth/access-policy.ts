@@ -59,7 +59,7 @@ export class AccessPolicy {
   }
 
   #matches(pattern: string, name: CanonicalName): boolean {
-    return matchesPattern(completePattern(pattern, this.registries.current.default), name);
+    return matchesPattern(completePattern(pattern, this.registries.current), name);
   }
 
   #isTrusted(address: string): boolean {

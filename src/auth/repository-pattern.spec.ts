@@ -1,10 +1,12 @@
 import fc from 'fast-check';
-import type { Registry } from '../config/registry-table';
+import { RegistryTable, type Registry } from '../config/registry-table';
 import type { CanonicalName } from '../oci/repository-name';
 import { completePattern, matchesPattern } from './repository-pattern';
 
-const dockerHub = { name: 'docker.io', library: true } as Registry;
-const own = { name: '127.0.0.1:5000', library: false } as Registry;
+const hub = { name: 'docker.io', library: true, hosts: [] as string[] } as Registry;
+const local = { name: '127.0.0.1:5000', library: false, hosts: [] as string[] } as Registry;
+const dockerHub = new RegistryTable([hub]);
+const own = new RegistryTable([local, hub]);
 
 describe('completePattern', () => {
   it.each([
@@ -18,8 +20,10 @@ describe('completePattern', () => {
     ['nginx', own, '127.0.0.1:5000/nginx'],
     ['team/*', own, '127.0.0.1:5000/team/*'],
     ['127.0.0.1:5000/team/*', own, '127.0.0.1:5000/team/*'],
-  ])('%s before %j is %s', (pattern, registry, complete) => {
-    expect(completePattern(pattern, registry)).toBe(complete);
+    ['docker.io/nginx', own, 'docker.io/library/nginx'],
+    ['docker.io/team/*', own, 'docker.io/team/*'],
+  ])('%s before %j is %s', (pattern, table, complete) => {
+    expect(completePattern(pattern, table)).toBe(complete);
   });
 });
 

@@ -1,21 +1,21 @@
 /** Patterns over canonical names, as rights are written: `team/**`, `docker.io/library/*`, `**`. */
-import type { Registry } from '../config/registry-table';
+import type { RegistryTable } from '../config/registry-table';
 import type { CanonicalName } from '../oci/repository-name';
 
 /**
  * A pattern over canonical names. One that names no registry speaks of the default registry, as a docker reference does:
  * `nginx` is `docker.io/library/nginx` before Docker Hub. `**` alone is everything.
  */
-export function completePattern(pattern: string, registry: Registry): string {
+export function completePattern(pattern: string, table: RegistryTable): string {
   if (pattern === '**') return pattern;
   const [first = '', ...rest] = pattern.split('/');
+  const meant = table.byName(first);
   const named =
-    rest.length > 0 && (first === registry.name || /[.:]/.test(first) || first === 'localhost');
-  const [prefix, path] = named ? [first, rest.join('/')] : [registry.name, pattern];
+    rest.length > 0 && (meant !== undefined || /[.:]/.test(first) || first === 'localhost');
+  const registry = named ? meant : table.default;
+  const [prefix, path] = named ? [first, rest.join('/')] : [table.default.name, pattern];
   const bare = !path.includes('/') && path !== '**';
-  return prefix === registry.name && registry.library && bare
-    ? `${prefix}/library/${path}`
-    : `${prefix}/${path}`;
+  return registry?.library && bare ? `${prefix}/library/${path}` : `${prefix}/${path}`;
 }
 
 /**

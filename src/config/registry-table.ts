@@ -112,6 +112,7 @@ export class RegistryTable {
 /** Holds the table in force. Ask for `current` once per request, so that one request sees one table. */
 export class Registries {
   #current: RegistryTable;
+  readonly #listeners: ((table: RegistryTable) => void)[] = [];
 
   constructor(table: RegistryTable) {
     this.#current = table;
@@ -123,5 +124,11 @@ export class Registries {
 
   swap(table: RegistryTable): void {
     this.#current = table;
+    for (const listener of this.#listeners) listener(table);
+  }
+
+  /** Calls back with each table that comes into force. */
+  onSwap(listener: (table: RegistryTable) => void): void {
+    this.#listeners.push(listener);
   }
 }

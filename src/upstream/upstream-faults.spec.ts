@@ -258,3 +258,19 @@ it('a fault of another kind begins anew', () => {
   expect(faults.all).toMatchObject([{ kind: 'untrusted', since: new Date(1000) }]);
   jest.useRealTimers();
 });
+
+it('a changed table of registries has what is wrong heard anew, and keeps whose login is refused while it is there', () => {
+  const faults = new UpstreamFaults();
+  const credentials = { username: 'robot', password: 'wrong' };
+  const kept = registryAt('http://kept', { name: 'kept', credentials: [credentials] });
+  const gone = registryAt('http://gone', { name: 'gone', credentials: [credentials] });
+  faults.noteFailure('gone', 'registry', 'silent', 'gone cannot be reached');
+  faults.noteFailure('mirror 1 of kept', 'registry', 'silent', 'it cannot be reached');
+  faults.noteRefused(kept, credentials);
+  faults.noteRefused(gone, credentials);
+
+  faults.forget((name) => name === 'kept');
+
+  expect(faults.all.map(({ registry, kind }) => [registry, kind])).toEqual([['kept', 'refused']]);
+  expect([faults.refuses('kept'), faults.refuses('gone')]).toEqual([true, false]);
+});

@@ -82,6 +82,17 @@ export class UpstreamFaults {
     return [...this.#faults.values()];
   }
 
+  /**
+   * The table of registries was changed: what is still wrong will be heard of again. Refused credentials are not shown again so
+   * soon; they stay, where the registry does.
+   */
+  forget(isThere: (registry: string) => boolean): void {
+    for (const [key, { registry, kind }] of this.#faults)
+      if (kind !== 'refused' || !isThere(registry)) this.#faults.delete(key);
+    for (const registry of this.#refused.keys())
+      if (!isThere(registry)) this.#refused.delete(registry);
+  }
+
   /** What was said of accounts that are no longer configured is forgotten. */
   #accountsOf({ name, credentials }: Registry) {
     const all = new Set(credentials.map(({ username }) => username));
