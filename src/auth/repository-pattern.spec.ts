@@ -1,10 +1,11 @@
 import fc from 'fast-check';
-import { RegistryTable, type Registry } from '../config/registry-table';
+import { registryAt } from '../../test/support/upstream-fixture';
+import { RegistryTable } from '../config/registry-table';
 import type { CanonicalName } from '../oci/repository-name';
 import { completePattern, matchesPattern } from './repository-pattern';
 
-const hub = { name: 'docker.io', library: true, hosts: [] as string[] } as Registry;
-const local = { name: '127.0.0.1:5000', library: false, hosts: [] as string[] } as Registry;
+const hub = registryAt('https://registry-1.docker.io', { name: 'docker.io', library: true });
+const local = registryAt('http://127.0.0.1:5000');
 const dockerHub = new RegistryTable([hub]);
 const own = new RegistryTable([local, hub]);
 

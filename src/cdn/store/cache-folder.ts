@@ -63,6 +63,8 @@ function notUsable(cacheDir: string, path: string, reason: string): string {
 async function sweep(folder: string): Promise<void> {
   for (const name of (await unlessNotHeld(readdir(folder))) ?? []) {
     const path = join(folder, name);
-    if (isSpoolName(name) && (await lstat(path)).isFile()) await unlink(path);
+    // The gate before may have been removing it when it ended.
+    if (isSpoolName(name) && (await unlessNotHeld(lstat(path)))?.isFile())
+      await unlessNotHeld(unlink(path));
   }
 }
