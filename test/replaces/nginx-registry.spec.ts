@@ -267,16 +267,18 @@ describeWith(
     it('"docker-compose logs -f", "tail -f access.log": each request with who asked for what', async () => {
       await send(`${gate.url}/v2/bitnami/nginx/manifests/latest`, { headers: basic(user) });
 
-      await eventually('it is in the log', () =>
+      const line = await eventually('it is in the log', () =>
         gate
           .logs()
-          .some(
+          .find(
             ({ account, repository, status }) =>
               account === user.username &&
               repository === 'docker.io/bitnami/nginx' &&
               status === 200,
           ),
       );
+
+      expect(line['action']).toBe('pull');
     });
 
     it('"清理临时数据": what is held is let go while the gate runs, and pulled again', async () => {
