@@ -221,19 +221,21 @@ describeWith(
     });
 
     it('"观察 proxy 日志确认是否有 `/v2/` 请求": each is a line of the log, by what it asks for and of which repository', async () => {
-      await eventually('the pulls are in the log', () =>
-        ['base', 'token', 'manifest', 'blob'].every((noun) =>
-          gate.logs().some((line) => line['noun'] === noun),
-        ),
-      );
-      expect(gate.logs()).toContainEqual(
-        expect.objectContaining({
-          method: 'GET',
-          noun: 'manifest',
-          repository: `docker.io/${REPOSITORY}`,
-          status: 200,
-        }),
-      );
+      const from = '127.0.0.33';
+      const { token } = (await askAt(gate, NAME, `/token?${query}`)).json<TokenAnswer>();
+      for (const path of ['/v2/', `/v2/${REPOSITORY}/manifests/${TAG}`])
+        await send(`${gate.url}${path}`, { headers: bearer(token), from });
+
+      const lines = await eventually('they are in the log', () => {
+        const own = gate.logs().filter(({ msg, address }) => msg === 'request' && address === from);
+        return own.length === 2 && own;
+      });
+
+      expect(lines).toMatchObject([
+        { method: 'GET', noun: 'base', status: 200 },
+        { method: 'GET', noun: 'manifest', repository: `docker.io/${REPOSITORY}`, status: 200 },
+      ]);
+      expect(gate.output()).not.toContain(token);
     });
   },
 );

@@ -66,7 +66,7 @@ describeWith(
     let engine: Docker;
 
     beforeAll(async () => {
-      hub = await startDockerHub({});
+      hub = await startDockerHub({ 'private/app:1': imageOf(layersWith(1000)) });
       gate = await startGate({ PRESET, ...hub.settings() });
       engine = await startDockerd({}, {}, knowing(DOMAIN));
       await engine.load(dockerArchive('alpine:latest', layersWith(8 * MIB)));
@@ -134,12 +134,12 @@ describeWith(
     it('"中继认证请求到原始Docker Hub认证服务", "透传JWT token给客户端": the token of the registry, wrapped, which opens what is the client’s alone', async () => {
       const before = hub.registry.tokens!.asked.length;
 
-      const scope = 'repository:private/alpine:pull,push';
+      const scope = 'repository:private/app:pull,push';
       const { token } = await tokenFor(gate.url, hub.owner, scope);
       const nobody = (await askToken(gate.url, undefined, scope)).json<{ token: string }>();
 
       expect(hub.registry.tokens!.asked.length).toBe(before + 2);
-      const ask = (text: string) => visitor(gate, text).ask('/v2/private/alpine/tags/list');
+      const ask = (text: string) => visitor(gate, text).ask('/v2/private/app/tags/list');
       expect((await ask(token)).status).toBe(200);
       expect((await ask(nobody.token)).status).toBe(401);
     });

@@ -3,7 +3,8 @@
  * PRESET=nginx-registry. Each test says which line it stands for. nginx with TLS stands where Traefik stood.
  *
  * Elsewhere: `.env` with TRAEFIK_NETWORK, TRAEFIK_CERTRESOLVER and TRAEFIK_ENTRYPOINT, the labels and `docker-compose up -d`
- * (test/deploy/compose.spec.ts). Left out, since it is about docker and Traefik themselves: `docker network create`,
+ * (test/deploy/compose.spec.ts); several registries at once (test/clients/four-ways.spec.ts), rights of each user and
+ * credentials for private images (test/gate/rights.spec.ts), which it could not do. Left out, since it is about docker and Traefik themselves: `docker network create`,
  * `docker-compose ps`, `docker volume rm`, what may be wrong with certificates; and `worker_processes`, which the gate has not.
  */
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -53,8 +54,8 @@ describeWith(
   [...FOR_A_GATE_ALONE, 'htpasswd'] satisfies Tool[],
   'nginx-registry-traefik.md, started',
   () => {
-    it('"./setup.sh", "docker-compose up -d", "curl http://localhost/health": port 80, the users that there were, and its health', async () => {
-      const user = newUser();
+    it('"./setup.sh", "docker-compose up -d", "curl http://localhost/health": port 80, the users that there were, none of them an administrator, and its health', async () => {
+      const user = { ...newUser(), username: 'admin' };
       const folder = await setUp(user);
       const { listensOn, curl } = await startGateAlone({ PRESET }, { folder });
       const code = ['--output', '/dev/null', '--write-out', '%{http_code}'];
@@ -63,6 +64,7 @@ describeWith(
       expect(listensOn).toBe('0.0.0.0:80');
       expect(await curl(...code, 'http://localhost/health')).toBe('200');
       expect(await curl(...code, ...login, 'http://localhost/v2/')).toBe('200');
+      expect(await curl(...code, ...login, 'http://localhost/admin/users')).toBe('403');
       expect(await curl(...code, 'http://localhost/v2/')).toBe('401');
     });
 
@@ -100,6 +102,17 @@ describeWith(
 
       expect(refused).toContain(`realm="https://${DOMAIN}/v2/auth"`);
       expect(JSON.parse(await curl('http://localhost/'))).toMatchObject({ upstream: 'gcr.io' });
+    });
+
+    it('"htpasswd -Bbn <username> <password> >> auth/htpasswd", a second time for one user: refused with both lines, where registry:2 took the last', async () => {
+      const user = newUser();
+      const folder = await setUp(user, { ...user, password: unique('newer-') });
+
+      const { code, stderr } = await checkConfig({ PRESET }, folder);
+
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/line \d+.* line 1 once more; delete one of the two lines/);
+      expect(stderr).not.toContain('$2y$');
     });
 
     it('"无法登录": 检查 `auth/htpasswd`: a folder that is not there is told at start, with the remedy', async () => {
@@ -264,21 +277,20 @@ describeWith(
       });
     }
 
-    it('"docker-compose logs -f", "tail -f access.log": each request with who asked for what', async () => {
-      await send(`${gate.url}/v2/bitnami/nginx/manifests/latest`, { headers: basic(user) });
+    it('"docker-compose logs -f", "tail -f access.log": each request with who asked for what, from where', async () => {
+      const sending = { headers: basic(user), from: '127.0.0.32' };
+      await send(`${gate.url}/v2/bitnami/nginx/manifests/latest`, sending);
 
       const line = await eventually('it is in the log', () =>
-        gate
-          .logs()
-          .find(
-            ({ account, repository, status }) =>
-              account === user.username &&
-              repository === 'docker.io/bitnami/nginx' &&
-              status === 200,
-          ),
+        gate.logs().find(({ msg, address }) => msg === 'request' && address === sending.from),
       );
 
-      expect(line['action']).toBe('pull');
+      expect(line).toMatchObject({
+        method: 'GET',
+        account: user.username,
+        repository: 'docker.io/bitnami/nginx',
+        status: 200,
+      });
     });
 
     it('"清理临时数据": what is held is let go while the gate runs, and pulled again', async () => {
