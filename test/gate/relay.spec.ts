@@ -4,6 +4,7 @@ import {
   askToken,
   basic,
   bearer,
+  claimsOf,
   errorCode,
   send,
   tokenFor,
@@ -173,6 +174,22 @@ describeWith(
       },
     );
 
+    it('S10: gives each who asks the same in turn their own rights alone', async () => {
+      const scope = 'repository:team/app:pull';
+      const status = async (token: string) =>
+        (await visitor(gate, token).ask('/v2/team/app/manifests/1')).status;
+      const subjectOf = (token: string) => claimsOf(token.split('.').slice(3).join('.'))['sub'];
+
+      const own = await tokenFor(gate.url, owner, scope);
+      const foreign = await tokenFor(gate.url, guest, scope);
+      const nobody = await askToken(gate.url, undefined, scope);
+
+      expect([await status(own.token), await status(foreign.token)]).toEqual([200, 401]);
+      expect(nobody.status).toBe(401);
+      expect(subjectOf(own.token)).toBe(owner.username);
+      expect(subjectOf(foreign.token)).toBe(guest.username);
+    });
+
     it('redeems refresh tokens, sealed, as docker posts them', async () => {
       const { refresh_token: refresh = '' } = await tokenFor(gate.url, owner);
       const body = new URLSearchParams({
@@ -323,6 +340,20 @@ describeWith(['docker-registry'], 'relay before a registry that asks for nothing
 
     expect(answer.status).toBe(401);
   });
+
+  it.each(['constructor', '__proto__', 'toString', 'hasOwnProperty'])(
+    'with ACCOUNTS takes %s for no login, unless it is listed',
+    async (username) => {
+      const account = { username, password: unique('pass-') };
+      const named = await relayBefore(registry, listed(account));
+
+      expect((await askToken(limited.url, account)).status).toBe(401);
+      expect((await askToken(limited.url, { username, password: '' })).status).toBe(401);
+      expect((await askToken(named.url, account)).status).toBe(200);
+      expect((await askToken(named.url, { username, password: 'wrong' })).status).toBe(401);
+      await named.stop();
+    },
+  );
 
   it('with ACCOUNTS knows the listed login, and nobody else', async () => {
     const scope = 'repository:team/app:pull,push';
