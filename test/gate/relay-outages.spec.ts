@@ -3,6 +3,7 @@ import { startGate } from '../support/gate';
 import { errorCode, tokenFor } from '../support/http';
 import { imageOf, layersWith } from '../support/images';
 import { startRegistry } from '../support/registry';
+import { eventually } from '../support/lifecycle';
 import { seed, visitor } from '../support/stand';
 import { describeWith } from '../support/tools';
 
@@ -26,6 +27,11 @@ describeWith(
       );
       const paths = ['/v2/team/app/manifests/1', `/v2/team/app/blobs/${digest}`];
       for (const path of paths) expect((await seen!.ask(path)).status).toBe(200);
+
+      // It is answered before it is on the disk for good.
+      await eventually('the tag is remembered', async () =>
+        String((await seen!.ask(paths[0]!)).headers['cache-status']).includes('fwd=stale'),
+      );
 
       await registry.stop();
       const held = await Promise.all(paths.map((path) => seen!.ask(path)));
