@@ -83,16 +83,18 @@ describeWith(
     const gateWith = (env: Record<string, string>) =>
       startGate({ PRESET, ...hub.settings({ search: index.url.origin }), ...env });
 
-    it('"registry-mirrors": ["http://localhost:8080"], "docker pull nginx:latest": by its usual name, without a login', async () => {
+    it('"registry-mirrors": ["http://localhost:8080"], "docker pull nginx:latest", "docker search nginx": by its usual name, without a login', async () => {
       const mirrors = { 'registry-mirrors': [`http://localhost:${gate.port}`] };
       const engine = await startDockerd(mirrors, NOWHERE);
       const docker = strict(engine.docker);
 
       const pulled = await docker('pull', 'nginx:latest');
-      // A plain `docker search nginx` asks index.docker.io, whatever mirrors there are: the gate has to be named.
+      const plain = await engine.docker('search', 'nginx');
       const found = await docker('search', `localhost:${gate.port}/nginx`);
 
       expect(pulled).toContain(`Digest: ${image.digest}`);
+      // "docker search nginx" asks index.docker.io, whatever mirrors there are: the gate has to be named.
+      expect([plain.code, plain.output]).toEqual([1, expect.stringContaining('index.docker.io')]);
       expect(found).toMatch(/^nginx\s+Official build of Nginx/m);
       expect(index.requests.map(({ url }) => url)).toEqual(['/v1/search?q=nginx&n=25']);
     });
