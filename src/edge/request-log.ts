@@ -35,6 +35,7 @@ export function logRequest(
       noun: context?.asked.noun,
       account: context?.identity?.username,
       address: context?.address ?? socket.remoteAddress,
+      registry: registryOf(context),
       repository: repositoryOf(context),
       action: context?.need.kind === 'repository' ? context.need.actions.at(-1) : undefined,
       // 499 is nginx's: the client left before there was an answer.
@@ -50,6 +51,21 @@ export function logRequest(
     else log.info(fields, 'request');
   });
   return holder;
+}
+
+/** Which registry is asked, where no repository says it. */
+function registryOf(context: RequestContext | undefined): string | undefined {
+  switch (context?.asked.noun) {
+    case 'base':
+    case 'token':
+      return context.registry.name;
+    case 'catalog':
+      return context.asked.registry.name;
+    case 'search':
+      return context.asked.parted.registry.name;
+    default:
+      return undefined;
+  }
 }
 
 function repositoryOf(context: RequestContext | undefined): string | undefined {
