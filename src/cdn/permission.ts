@@ -1,5 +1,6 @@
 /** May this reader have this digest under this name? Only the upstream's own yes opens what is held. */
 import { Inject, Injectable } from '@nestjs/common';
+import { ClientLogin } from '../config/principal';
 import { Log } from '../journal/log';
 import type { Digest } from '../oci/digest';
 import type { CanonicalName } from '../oci/repository-name';
@@ -7,7 +8,7 @@ import { UpstreamFaults } from '../upstream/upstream-faults';
 import { Cache } from './cache';
 import { Changes, type Moment } from './changes';
 import type { Link } from './index/content-index';
-import { nameOf, viaOf, viasFor, type Source, type Via } from './source';
+import { isClients, nameOf, viaOf, viasFor, type Source, type Via } from './source';
 
 /** As what content is asked for: an upstream's yes to one is none to the other. */
 export type Noun = 'manifest' | 'blob';
@@ -89,12 +90,19 @@ export class Permission {
 
   /** The upstream refused this source its repository: what it was allowed before counts no more. */
   async refused(source: Source): Promise<void> {
+    // Anybody can make up a login, and have it refused: that must not reach what others were told.
+    if (source.as instanceof ClientLogin) return this.#refusedClient(source);
     await this.#takeBack(nameOf(source), { via: viaOf(source) });
   }
 
   /** The digest is gone from the repository, for everybody. */
   async deleted(name: CanonicalName, digest: Digest): Promise<void> {
     await this.#takeBack(name, { digest });
+  }
+
+  async #refusedClient(source: Source): Promise<void> {
+    const via = viaOf(source);
+    if (isClients(via)) await this.cache?.index.unlink(nameOf(source), { via });
   }
 
   async #countingVias(source: Source): Promise<readonly Via[]> {

@@ -30,8 +30,9 @@ interface Yes {
 /** An index beside which clients' rights are remembered; all else is the index's own. */
 export class ClientRights implements ContentIndex {
   readonly #yeses: LRUCache<string, Yes>;
-  /** The keys of {@link #yeses}, by name and digest. */
+  /** The keys of {@link #yeses}, by name and digest, and by whose they are. */
   readonly #byContent = new Map<string, Set<string>>();
+  readonly #byClient = new Map<Via, Set<string>>();
   readonly #tags: LRUCache<string, TagRecord>;
   /** Raised by each push and deletion: what was asked for before must not be remembered after it. */
   #version = 0;
@@ -67,16 +68,18 @@ export class ClientRights implements ContentIndex {
     const content = contentKey(name, digest);
     const key = `${content} ${link.via} ${link.mediaType === undefined ? 'blob' : 'manifest'}`;
     this.#yeses.set(key, { name, digest, link });
-    const keys = this.#byContent.get(content) ?? new Set();
-    this.#byContent.set(content, keys.add(key));
+    noteIn(this.#byContent, content, key);
+    noteIn(this.#byClient, link.via, key);
   }
 
   async unlink(name: CanonicalName, only: { digest?: Digest; via?: Via } = {}): Promise<void> {
+    const own = only.via && (this.#byClient.get(only.via) ?? []);
     this.#drop(
       (yes) =>
         yes.name === name &&
         (only.digest === undefined || yes.digest === only.digest) &&
         (only.via === undefined || yes.link.via === only.via),
+      own,
     );
     if (only.via === undefined || !isClients(only.via)) await this.index.unlink(name, only);
   }
@@ -172,17 +175,29 @@ export class ClientRights implements ContentIndex {
     return this.index.close();
   }
 
-  #drop(isMeant: (yes: Yes) => boolean): void {
-    const meant = [...this.#yeses.entries()].filter(([, yes]) => isMeant(yes));
-    for (const [key] of meant) this.#yeses.delete(key);
+  /** @param among the keys to look at, where not all of them come into question. */
+  #drop(isMeant: (yes: Yes) => boolean, among: Iterable<string> = this.#yeses.keys()): void {
+    const meant = [...among].filter((key) => {
+      const yes = this.#yeses.peek(key);
+      return yes !== undefined && isMeant(yes);
+    });
+    for (const key of meant) this.#yeses.delete(key);
   }
 
-  #forgetKey({ name, digest }: Yes, key: string): void {
-    const content = contentKey(name, digest);
-    const keys = this.#byContent.get(content);
-    keys?.delete(key);
-    if (keys?.size === 0) this.#byContent.delete(content);
+  #forgetKey({ name, digest, link }: Yes, key: string): void {
+    forgetIn(this.#byContent, contentKey(name, digest), key);
+    forgetIn(this.#byClient, link.via, key);
   }
+}
+
+function noteIn<K>(keys: Map<K, Set<string>>, at: K, key: string): void {
+  keys.set(at, (keys.get(at) ?? new Set()).add(key));
+}
+
+function forgetIn<K>(keys: Map<K, Set<string>>, at: K, key: string): void {
+  const left = keys.get(at);
+  left?.delete(key);
+  if (left?.size === 0) keys.delete(at);
 }
 
 function contentKey(name: CanonicalName, digest: Digest): string {
