@@ -13,6 +13,7 @@ import { discard, UpstreamClient, type UpstreamResponse } from '../upstream/upst
 import { refusalOf } from '../upstream/upstream-refusal';
 import { sourceOf, type Admitted } from './exchange';
 import type { Hold } from '../cdn/reader';
+import { mayHaveHappened } from './may-have-happened';
 import { onceMore } from './once-more';
 
 /** What the upstream took. */
@@ -46,19 +47,23 @@ export class ManifestPush {
       throw new OciError('DIGEST_INVALID', { message: `the manifest is not ${reference}` });
     }
     const source = sourceOf(name, identity);
-    const answer = await onceMore(() =>
-      this.upstream.request({
-        registry: name.registry,
-        as: source.as,
-        method: 'PUT',
-        path: `/v2/${name.repository}/manifests/${reference}`,
-        headers: { 'Content-Type': mediaType },
-        body,
-        access: [{ type: 'repository', name: name.repository, actions: ['pull', 'push'] }],
-      }),
-    )
+    let answer: UpstreamResponse | undefined;
+    try {
+      answer = await onceMore(() =>
+        this.upstream.request({
+          registry: name.registry,
+          as: source.as,
+          method: 'PUT',
+          path: `/v2/${name.repository}/manifests/${reference}`,
+          headers: { 'Content-Type': mediaType },
+          body,
+          access: [{ type: 'repository', name: name.repository, actions: ['pull', 'push'] }],
+        }),
+      );
+    } finally {
       // It may have been taken though its answer was lost.
-      .finally(() => this.content.pushed(source, reference));
+      if (mayHaveHappened(source, answer)) await this.content.pushed(source, reference);
+    }
     if (answer.status !== 201 && answer.status !== 200) {
       throw await refusalOf(answer, 'NAME_UNKNOWN');
     }
