@@ -1,3 +1,4 @@
+import { eventually } from '../../../test/support/lifecycle';
 import { truncateSync, writeFileSync } from 'node:fs';
 import { sample } from '../../../test/contracts/content-store.contract';
 import { HeldRoom, otherwise } from '../../../test/support/held-room';
@@ -113,15 +114,18 @@ describe('verify', () => {
   it('reads one chunk of bounded size at a time, however many contents are verified', async () => {
     const contents = await Promise.all([5, 3, 4].map((size) => room.hold(sample(size * MIB))));
     const order: StoredContent[] = [];
+    const files = { opened: 0 };
     let [running, most, largest] = [0, 0, 0];
     const watched = reading(async (content, into) => {
       order.push(content);
       most = Math.max(most, ++running);
       largest = Math.max(largest, into.length);
+      // All of them are there to take their turn, however slowly they are opened.
+      await eventually('all are opened', () => files.opened >= contents.length);
       const count = await content.read(into);
       running--;
       return count;
-    });
+    }, files);
 
     await Promise.all(contents.map(({ digest }) => watched.verify(digest)));
 
