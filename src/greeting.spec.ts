@@ -1,5 +1,6 @@
 import { settingsFor } from '../test/support/behind-edge';
 import { registryTableOf } from './config/registry-table-of';
+import { RegistryTable } from './config/registry-table';
 import type { Settings } from './config/settings';
 import { greeting } from './greeting';
 
@@ -41,5 +42,15 @@ describe('greeting', () => {
       'Next: docker pull localhost:8080/REPOSITORY',
       '',
     ]);
+  });
+
+  it('names the default registry as the config file has it', () => {
+    const settings = settingsFor();
+    const url = new URL('http://127.0.0.1:5000');
+    const table = new RegistryTable([{ ...registryTableOf(settings).default, url }]);
+
+    expect(greeting(settings, { port: 8080, admin: undefined, table })).toContain(
+      'In front of 1 registry, by default docker.io (http://127.0.0.1:5000);',
+    );
   });
 });
