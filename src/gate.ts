@@ -14,6 +14,7 @@ import type { InitialAdmin } from './auth/accounts/initial-admin';
 import { openCache } from './cdn/cache';
 import { checkDataDir, lockDataDir, prepareDataDir } from './config/data-dir';
 import { openSecrets } from './config/open-secrets';
+import type { RegistryTable } from './config/registry-table';
 import type { Settings } from './config/settings';
 import { noticesOf } from './config/start-notices';
 import { WatchedRegistries } from './config/watched-registries';
@@ -31,8 +32,8 @@ import { VERSION } from './version';
 export interface Gate {
   readonly port: number;
   readonly admin: InitialAdmin | undefined;
-  /** How many it stands in front of at the start. */
-  readonly registries: number;
+  /** What it stands in front of at the start. */
+  readonly table: RegistryTable;
   /**
    * Readiness turns to 503, the delay passes, no connection is taken any more, transfers end or are cut at the deadline,
    * then the stores close.
@@ -94,8 +95,8 @@ export async function openGate(settings: Settings, log: Log): Promise<Gate> {
       await endTransfers(server, connections, settings.drainTimeout, log);
       await close();
     };
-    const { length } = registries.current.registries;
-    return { port: (server.address() as AddressInfo).port, admin, registries: length, drain };
+    const table = registries.current;
+    return { port: (server.address() as AddressInfo).port, admin, table, drain };
   } catch (error) {
     await close();
     throw error;

@@ -37,7 +37,7 @@ An account of the gate, or in \`AUTH_MODE=relay\` the login at the registry. Who
 
 | client | shows the gate, as a mirror | when the gate does not serve the image |
 |---|---|---|
-| docker engine | nothing: \`ANONYMOUS_ACCESS=pull\` or \`TRUSTED_NETWORKS\` is needed | asks Docker Hub |
+| docker engine | nothing, which [some modes](modes.md#without-a-login-in-the-other-modes) must be told to allow | asks Docker Hub |
 | podman, buildah, skopeo | the login for the gate | asks the registry, with the login for that |
 | CRI-O | the login for the gate in its \`global_auth_file\` | asks the registry, with the pull secret |
 | containerd's \`ctr\` | the login of \`--user\` | asks the registry, with the same login |

@@ -30,7 +30,7 @@ function notesOn(registry: Registry): string[] {
       'mirrors',
       mirrors.map(({ url, tags }) => `${url.origin}${tags ? ' (tags too)' : ''}`),
     ),
-    ...(library ? ['library/ is left out'] : []),
+    ...(library ? ['library/ may be left out'] : []),
     ...(redirects === 'pass' ? ['redirects are passed'] : []),
     ...listed('redirects to', redirectHosts),
     ...listed('tokens from', authHosts),

@@ -8,10 +8,7 @@ export function noticesOf(settings: Settings, table: RegistryTable): Notice[] {
   const { targetUpstream, trustedNetworks, anonymousAccess, authMode, tokenSecret } = settings;
   const notices: Notice[] = [];
   if (targetUpstream && !isDebugging(settings))
-    notices.push([
-      'warn',
-      'TARGET_UPSTREAM has no effect without DEBUG=true: unknown hosts are refused',
-    ]);
+    notices.push(['warn', 'TARGET_UPSTREAM has no effect without DEBUG=true']);
   else if (targetUpstream && !table.routesByHost)
     notices.push([
       'warn',

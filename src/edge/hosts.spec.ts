@@ -91,7 +91,12 @@ describe('a host that is not in the table', () => {
 
       expect([target, refusal.status]).toEqual([target, 404]);
       expect(JSON.parse(JSON.stringify(refusal))).toEqual({
-        errors: [{ code: 'NOT_FOUND', message: 'no registry is reached by this host' }],
+        errors: [
+          {
+            code: 'NOT_FOUND',
+            message: 'no registry is reached by this host, and PUBLIC_URL does not name it',
+          },
+        ],
         message: 'Available registry routes',
         routes: Object.fromEntries(hostsAt('example.com').map(([at, , url]) => [at, url])),
       });

@@ -129,7 +129,7 @@ function registryOf(
   if (own) return undefined;
   if (table.unknownHost) return table.unknownHost;
   throw new OciError('NOT_FOUND', {
-    message: 'no registry is reached by this host',
+    message: 'no registry is reached by this host, and PUBLIC_URL does not name it',
     members: { routes: routesOf(table), message: 'Available registry routes' },
   });
 }

@@ -55,7 +55,7 @@ function notesOf(mirror: unknown): string[] {
     ];
   }
   return [
-    '`registry-mirrors` is for images of Docker Hub alone, by their usual names: `docker pull nginx`. The engine shows no login to a mirror, not even one that it has: the gate must let it pull without, by `ANONYMOUS_ACCESS=pull` or by `TRUSTED_NETWORKS`. Refused there, the engine goes to Docker Hub by itself, without a word.',
+    '`registry-mirrors` is for images of Docker Hub alone, by their usual names: `docker pull nginx`. The engine shows no login to a mirror, not even one that it has: with `AUTH_MODE=accounts`, and with `relay` and `ACCOUNTS`, the gate must let it pull without, by `ANONYMOUS_ACCESS=pull` or by `TRUSTED_NETWORKS`. Refused there, the engine goes to Docker Hub by itself, without a word.',
     everywhere,
     'Merge the file with the one that is there. A reload is enough for both settings; containers go on.',
   ];

@@ -175,7 +175,11 @@ describeWith(['docker-registry', 'htpasswd'], 'registries beside one’s own', (
     if (token.status !== 200) return token.status;
     const bearing = bearer(token.json<TokenAnswer>().token);
     const push = `${gate.url}/v2/${name}/team/app/blobs/uploads/`;
-    expect((await send(push, { method: 'POST', headers: bearing })).status).toBe(401);
+    const refused = await send(push, { method: 'POST', headers: bearing });
+    expect([refused.status, refused.body.toString()]).toEqual([
+      403,
+      expect.stringContaining(`pushes to ${name} need a host of its own here`),
+    ]);
     return (await send(`${gate.url}/v2/${name}/team/app/manifests/1`, { headers: bearing })).status;
   }
 

@@ -3,7 +3,7 @@ import { ClientLogin } from '../../config/principal';
 import type { Registry } from '../../config/registry-table';
 import type { Identity, RequestContext } from '../../edge/request-context';
 import type { RepositoryAction } from '../../oci/access';
-import type { OciError } from '../../oci/oci-error';
+import { OciError } from '../../oci/oci-error';
 
 export interface Client {
   readonly registry: Registry;
@@ -41,6 +41,13 @@ export function clientIdentity({
 
 export function isWithin(atMost: 'pull' | 'all', action: RepositoryAction): boolean {
   return atMost === 'all' || action === 'pull';
+}
+
+/** Where clients may read alone, since the login here is for another registry: no login would help. */
+export function pulledFromAlone({ name }: Registry): OciError {
+  return new OciError('DENIED', {
+    message: `pushes to ${name} need a host of its own here: a login for another registry is not for it`,
+  });
 }
 
 /** The registry that a request is about. */

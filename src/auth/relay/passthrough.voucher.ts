@@ -4,7 +4,7 @@ import type { RequestContext } from '../../edge/request-context';
 import { OciError } from '../../oci/oci-error';
 import { unauthorized } from '../challenges';
 import { Voucher, type IssuedToken } from '../voucher';
-import { clientIdentity, registryOf } from './client-identity';
+import { clientIdentity, pulledFromAlone, registryOf } from './client-identity';
 import { RelayTokens } from './relay-tokens';
 
 /** What may stand in a header. */
@@ -35,9 +35,7 @@ export class PassthroughVoucher extends Voucher {
       : { ...identity, upstreamAs: () => 'anonymous', registryAs: () => 'anonymous' };
     if (need.kind !== 'repository') return;
     if (need.actions.every((action) => identity.may(need.name.canonical, action))) return;
-    throw new OciError('DENIED', {
-      message: `pushes to ${registry.name} need a host of its own here: a login for another registry is not for it`,
-    });
+    throw pulledFromAlone(registry);
   }
 
   async token({ home }: RequestContext): Promise<IssuedToken> {

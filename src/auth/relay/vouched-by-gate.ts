@@ -7,7 +7,7 @@ import { AccessPolicy, covers, coversCatalog, grantOf } from '../access-policy';
 import { challenge } from '../challenges';
 import { Refusals } from '../refusals';
 import type { IssuedToken } from '../voucher';
-import { isWithin } from './client-identity';
+import { isWithin, pulledFromAlone } from './client-identity';
 import { RelayLogins } from './relay-logins';
 import { RelayTokens } from './relay-tokens';
 
@@ -53,6 +53,10 @@ export class VouchedByGate {
         return;
       case 'repository':
         if (need.actions.every((action) => identity.may(need.name.canonical, action))) return;
+        if (proof !== 'none' && need.actions.some((action) => !isWithin(atMost, action))) {
+          this.refusals.auditDenial(context);
+          throw pulledFromAlone(registry);
+        }
         if (proof === 'basic') throw this.refusals.denied(context);
         throw challenge(context, proof === 'bearer' ? 'insufficient_scope' : undefined);
       case 'admin':
