@@ -84,13 +84,17 @@ export class UpstreamFaults {
 
   /**
    * The table of registries was changed: what is still wrong will be heard of again. Refused credentials are not shown again so
-   * soon; they stay, where the registry does.
+   * soon; they stay, where the registry and its account do.
+   * @param byName what stands in the new table.
    */
-  forget(isThere: (registry: string) => boolean): void {
+  forget(byName: (registry: string) => Registry | undefined): void {
     for (const [key, { registry, kind }] of this.#faults)
-      if (kind !== 'refused' || !isThere(registry)) this.#faults.delete(key);
-    for (const registry of this.#refused.keys())
-      if (!isThere(registry)) this.#refused.delete(registry);
+      if (kind !== 'refused' || !byName(registry)) this.#faults.delete(key);
+    for (const name of this.#refused.keys()) {
+      const registry = byName(name);
+      if (registry) this.#accountsOf(registry);
+      if (!registry || registry.credentials.length === 0) this.#refused.delete(name);
+    }
   }
 
   /** What was said of accounts that are no longer configured is forgotten. */
