@@ -63,7 +63,7 @@ describe('WatchedFile', () => {
 
   it('does not wait for who might write to a named pipe, and reads nothing without bounds', async () => {
     const pipe = join(folder, 'pipe');
-    execFileSync('mkfifo', [pipe]);
+    execFileSync('sh', ['-c', 'mkfifo "$0"', pipe]);
     const large = join(folder, 'large');
     writeFileSync(large, '');
     truncateSync(large, 33 * 1024 * 1024);
