@@ -77,7 +77,7 @@ export async function openGate(settings: Settings, log: Log): Promise<Gate> {
     app.set('etag', false).disable('x-powered-by');
     describeApi(app, VERSION, [AdminModule, HealthModule, HelpModule]);
     const faults = app.get(UpstreamFaults);
-    registries.onSwap((table) => faults.forget((name) => table.byName(name) !== undefined));
+    registries.onSwap((table) => faults.forget((name) => table.byName(name)));
     const accounts = app.get(Accounts);
     await accounts.open();
     closers.push(() => accounts.close());

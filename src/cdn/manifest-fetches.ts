@@ -3,7 +3,6 @@ import { Injectable } from '@nestjs/common';
 import { digestOf, type Digest } from '../oci/digest';
 import { OciError } from '../oci/oci-error';
 import { isDigest, type Reference, type Tag } from '../oci/reference';
-import type { CanonicalName } from '../oci/repository-name';
 import { Flights } from './flights';
 import { Permission } from './permission';
 import { accepts, acceptsMore, GATE_ACCEPTS, Questions, type Described } from './questions';
@@ -102,8 +101,10 @@ export class ManifestFetches {
     await this.#describe(source, digest, GATE_ACCEPTS, signal);
   }
 
-  /** Those who ask from now on join nothing that was asked for before. */
-  forget(name: CanonicalName): void {
+  /** It was changed: those who ask from now on join nothing that was asked for before, and are told by the registry itself. */
+  forget(source: Pick<Source, 'registry' | 'repository'>, reference: Reference): void {
+    this.questions.changed(source, reference);
+    const name = nameOf({ ...source, as: 'configured' });
     const own = (key: string) => key.includes(` ${name} `);
     this.#fetches.forget(own);
     this.#heads.forget(own);

@@ -78,7 +78,7 @@ export class Manifests {
     reference: Reference,
   ): Promise<void> {
     const name = nameOf({ ...source, as: 'configured' });
-    this.fetches.forget(name);
+    this.fetches.forget(source, reference);
     // A digest may be what any tag led to.
     await this.tags.forget(name, isDigest(reference) ? undefined : reference);
   }

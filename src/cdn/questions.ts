@@ -139,6 +139,14 @@ export class Questions {
     return { said: lengthOf(response), byMirror: response.mirror !== undefined };
   }
 
+  /** It was pushed or deleted: who asks from now on is not told by a mirror, which does not know yet. */
+  changed(
+    { registry, repository }: Pick<Source, 'registry' | 'repository'>,
+    what: Reference,
+  ): void {
+    this.upstream.noteChanged(registry, repository, what);
+  }
+
   /**
    * What mirrors may be asked to send. Whoever does not take their word has the registry's own yes first; where a tag leads, the
    * registry alone says then.

@@ -1,12 +1,11 @@
 /** The config file on disk: where it is, and what it makes of the table of registries. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseRegistriesFile } from './registries-file';
 import type { RegistryTable } from './registry-table';
 import { registryTableOf } from './registry-table-of';
 import type { Settings } from './settings';
-import { Faults, reasonOf, shownValue } from './settings-error';
-import { ABSENT, type Reading } from './watched-file';
+import { Faults, shownValue } from './settings-error';
+import { ABSENT, readNow, type Reading } from './watched-file';
 
 const DEFAULT_NAME = 'tidegate.yaml';
 
@@ -48,16 +47,4 @@ export function tableFrom(
 /** The same, with the files as they are at this moment. @throws SettingsError */
 export function loadRegistryTable(settings: Settings): RegistryTable {
   return tableFrom(settings, { get: readNow });
-}
-
-/** What a file holds at this moment. */
-export function readNow(path: string): Reading {
-  try {
-    return { kind: 'text', text: readFileSync(path, 'utf8') };
-  } catch (error) {
-    const reason = reasonOf(error);
-    return reason === 'ENOENT' || reason === 'ENOTDIR'
-      ? ABSENT
-      : { kind: 'unreadable', reason: `cannot be read (${reason})` };
-  }
 }

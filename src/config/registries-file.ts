@@ -6,7 +6,7 @@ import { outgoingProxy, registryOrigin } from './address-values';
 import { peerHost, registryHost, registryName } from './registry-values';
 import { duration, flag, oneOf } from './setting-values';
 import { shownValue, type Faults } from './settings-error';
-import { YamlDocument, type YamlPath } from './yaml-document';
+import { MAX_TOLD, YamlDocument, type YamlPath } from './yaml-document';
 
 const DAY = 24 * 3600 * 1000;
 
@@ -113,6 +113,8 @@ const HIDDEN: ReadonlySet<PropertyKey> = new Set(['credentials', 'proxy']);
 
 /** Says where something is wrong, and what; of what may be secret nothing but the place. */
 class FaultTeller {
+  #told = 0;
+
   constructor(
     private readonly document: YamlDocument,
     private readonly faults: Faults,
@@ -123,19 +125,29 @@ class FaultTeller {
     for (const issue of issues) {
       const path = [...above, ...issue.path];
       if (issue.code === 'unrecognized_keys') this.#unknown(issue.keys, path);
-      else this.faults.add(this.#issue(issue, path, valueAt(value, issue.path)));
+      else this.#tell(() => this.#issue(issue, path, valueAt(value, issue.path)));
     }
+  }
+
+  #tell(fault: () => string): void {
+    this.#told += 1;
+    if (this.#told <= MAX_TOLD) this.faults.add(fault());
+    else this.faults.add(`${this.document.file} is wrong in more places; correct these first`);
   }
 
   #unknown(keys: readonly string[], path: YamlPath): void {
     const known = knownKeys(path).join(', ');
-    for (const key of keys) {
-      // `{ username: robot, hunter2 }`: what was meant as a value is a key.
-      const shown = !path.some((part) => HIDDEN.has(part)) && /^[\w-]{1,40}$/.test(key);
-      const line = `${this.document.file}:${this.document.lineOf([...path, key])}`;
-      const subject = shown ? placeIn(this.document, [...path, key]) : `${line}: a key`;
-      this.faults.add(`${subject} is not known; the keys here are ${known}`);
-    }
+    for (const key of keys)
+      this.#tell(() => `${this.#unknownKey(key, path)} is not known; the keys here are ${known}`);
+  }
+
+  #unknownKey(key: string, path: YamlPath): string {
+    const at = [...path, key];
+    // `{ username: robot, hunter2 }`: what was meant as a value is a key.
+    const shown = !path.some((part) => HIDDEN.has(part)) && /^[\w-]{1,40}$/.test(key);
+    return shown
+      ? placeIn(this.document, at)
+      : `${this.document.file}:${this.document.lineOf(at)}: a key`;
   }
 
   /** A value is shown where a single one was to stand, and never a whole list or document. */

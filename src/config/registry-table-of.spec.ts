@@ -313,6 +313,17 @@ describe('a config file that is wrong', () => {
     expect(faults.join()).not.toContain('hunter2');
   });
 
+  it.each([
+    ['a flat map', Array.from({ length: 60_000 }, (_, index) => `k${index}: x`).join('\n')],
+    ['one key again and again', 'registries: []\n'.repeat(60_000)],
+    ['a list of nothing', `registries:\n${'  - {}\n'.repeat(60_000)}`],
+  ])('tells the first of the faults of another file altogether, soon: %s', (_what, text) => {
+    const faults = faultsOf(text);
+
+    expect(faults.length).toBeGreaterThan(40);
+    expect(faults.length).toBeLessThan(60);
+  });
+
   it('is not taken in by aliases of aliases', () => {
     const levels = Array.from(
       { length: 12 },
@@ -435,7 +446,7 @@ describe('a config file that is wrong', () => {
           /^tidegate\.yaml:6: registries\[0\]\.credentials\[2\]\.password_file=".*": its content holds a control character/,
         ),
         expect.stringMatching(
-          /^tidegate\.yaml:7: registries\[0\]\.credentials\[3\]\.password_file=".*" cannot be read \(EISDIR\)/,
+          /^tidegate\.yaml:7: registries\[0\]\.credentials\[3\]\.password_file=".*" is not a file/,
         ),
         expect.stringMatching(
           /^tidegate\.yaml:8: registries\[0\]\.ca_file=".*" holds no certificates that can be read/,

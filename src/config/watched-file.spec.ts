@@ -1,7 +1,8 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freshFolder } from '../../test/support/lifecycle';
-import { Settling, WatchedFile, type Reading } from './watched-file';
+import { readNow, Settling, WatchedFile, type Reading } from './watched-file';
 
 const text = (content: string): Reading => ({ kind: 'text', text: content });
 
@@ -57,6 +58,20 @@ describe('WatchedFile', () => {
     rmSync(path);
     mkdirSync(path);
     expect(await file.read()).toEqual({ kind: 'unreadable', reason: 'is not a file' });
+    expect(readNow(path)).toEqual({ kind: 'unreadable', reason: 'is not a file' });
+  });
+
+  it('does not wait for who might write to a named pipe, and reads nothing without bounds', async () => {
+    const pipe = join(folder, 'pipe');
+    execFileSync('sh', ['-c', 'mkfifo "$0"', pipe]);
+    const large = join(folder, 'large');
+    writeFileSync(large, '');
+    truncateSync(large, 33 * 1024 * 1024);
+
+    for (const reading of [await new WatchedFile(pipe).read(), readNow(pipe)])
+      expect(reading).toEqual({ kind: 'unreadable', reason: 'is not a file' });
+    for (const reading of [await new WatchedFile(large).read(), readNow(large)])
+      expect(reading).toEqual({ kind: 'unreadable', reason: 'is larger than 32 MiB' });
   });
 
   it('sees every one of many quick changes of the same length', async () => {

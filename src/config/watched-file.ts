@@ -1,4 +1,5 @@
 /** Reading files that others write, in whatever way: polled, since neither bind mounts nor ConfigMaps notify. */
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { reasonOf } from './settings-error';
 
@@ -14,6 +15,8 @@ const SETTLED_UNENDED = 1500;
 /** A file that was changed this recently may be changed again without its times showing it. */
 const RECENT = 2000;
 const MAX_SIZE = 32 * 1024 * 1024;
+/** Without waiting: to open a named pipe takes until somebody writes to it, perhaps for ever. */
+const OPENING = constants.O_RDONLY | constants.O_NONBLOCK;
 
 /** What a file held when it was looked at. */
 export type Reading =
@@ -39,18 +42,16 @@ export class WatchedFile {
     try {
       return await this.#readText();
     } catch (error) {
-      const code = reasonOf(error);
-      if (code === 'ENOENT' || code === 'ENOTDIR') return ABSENT;
-      return { kind: 'unreadable', reason: `cannot be read (${code})` };
+      return failed(error);
     }
   }
 
   async #readText(): Promise<Reading> {
-    const file = await open(this.path, 'r');
+    const file = await open(this.path, OPENING);
     try {
       const stats = await file.stat({ bigint: true });
-      if (!stats.isFile()) return { kind: 'unreadable', reason: 'is not a file' };
-      if (stats.size > MAX_SIZE) return { kind: 'unreadable', reason: 'is larger than 32 MiB' };
+      const reason = unfitness(stats);
+      if (reason !== undefined) return { kind: 'unreadable', reason };
       const version = [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(':');
       if (this.#last?.version === version) return this.#last.reading;
       const now = Date.now();
@@ -62,6 +63,33 @@ export class WatchedFile {
       await file.close();
     }
   }
+}
+
+/** What a file holds at this moment. */
+export function readNow(path: string): Reading {
+  let file: number | undefined;
+  try {
+    file = openSync(path, OPENING);
+    const reason = unfitness(fstatSync(file));
+    if (reason !== undefined) return { kind: 'unreadable', reason };
+    return { kind: 'text', text: readFileSync(file, 'utf8') };
+  } catch (error) {
+    return failed(error);
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
+/** Why what was opened is not read; undefined where it is. */
+function unfitness(stats: { isFile(): boolean; readonly size: number | bigint }) {
+  if (!stats.isFile()) return 'is not a file';
+  return stats.size > MAX_SIZE ? 'is larger than 32 MiB' : undefined;
+}
+
+function failed(error: unknown): Reading {
+  const code = reasonOf(error);
+  if (code === 'ENOENT' || code === 'ENOTDIR') return ABSENT;
+  return { kind: 'unreadable', reason: `cannot be read (${code})` };
 }
 
 /** Decides when what is read again and again may be taken for what was meant. One for each set of files. */

@@ -136,7 +136,7 @@ describe('WatchedRegistries', () => {
     const log = { info: () => undefined, error: () => undefined };
 
     expect(() => new WatchedRegistries(settings, log)).toThrow(
-      /CONFIG_FILE=".*\/tidegate\.yaml" cannot be read \(EISDIR\)/,
+      /CONFIG_FILE=".*\/tidegate\.yaml" is not a file/,
     );
   });
 });

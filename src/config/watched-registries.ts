@@ -2,13 +2,20 @@
  * The table of registries, kept in step with the config file while the gate runs. The file and those that it names are
  * polled, since neither bind mounts nor ConfigMaps notify.
  */
-import { configFileOf, readNow, tableFrom } from './config-file';
+import { configFileOf, tableFrom } from './config-file';
 import { filesNamedBy } from './registry-files';
 import { parseRegistriesFile } from './registries-file';
 import { Registries } from './registry-table';
 import type { Settings } from './settings';
 import { Faults, SettingsError } from './settings-error';
-import { POLL_INTERVAL, sameReading, Settling, WatchedFile, type Reading } from './watched-file';
+import {
+  POLL_INTERVAL,
+  readNow,
+  sameReading,
+  Settling,
+  WatchedFile,
+  type Reading,
+} from './watched-file';
 
 /** Takes what an operator has to know. */
 interface Notices {

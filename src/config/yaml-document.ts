@@ -20,6 +20,8 @@ export type YamlPath = readonly PropertyKey[];
 /** Beyond this an alias is no short form but a bomb. */
 const MAX_ALIASES = 100;
 const MAX_LENGTH = 1024 * 1024;
+/** What is wrong in more places is another file than was meant: it shall neither hold up the gate nor fill its log. */
+export const MAX_TOLD = 50;
 
 /** The parser's own messages quote the text, which may be a password. */
 const FAULTS: Readonly<Record<string, string>> = {
@@ -54,14 +56,20 @@ export class YamlDocument {
         schema: 'failsafe',
         prettyErrors: false,
         logLevel: 'error',
+        // Its own search compares each key with all before it: see keysTwice.
+        uniqueKeys: false,
         lineCounter: this.#lines,
       });
       const { errors, warnings } = this.#document;
-      for (const { code, pos } of [...errors, ...warnings]) {
+      const found = [
+        ...[...errors, ...warnings].map(({ code, pos }) => ({ code, at: pos[0] })),
+        ...keysTwice(this.#document).map((at) => ({ code: 'DUPLICATE_KEY', at })),
+      ];
+      for (const { code, at } of found.slice(0, MAX_TOLD)) {
         const fault = FAULTS[code] ?? `is not YAML (${code}); correct its form`;
-        faults.add(`${file}:${this.#lines.linePos(pos[0]).line}: ${fault}`);
+        faults.add(`${file}:${this.#lines.linePos(at).line}: ${fault}`);
       }
-      if (errors.length + warnings.length > 0) return;
+      if (found.length > 0) return;
       // A document without anything reads as nothing, or as an empty text.
       this.value = this.#document.toJS({ maxAliasCount: MAX_ALIASES }) || undefined;
     } catch (error) {
@@ -102,6 +110,22 @@ export class YamlDocument {
     }
     return this.#lines.linePos(offset).line;
   }
+}
+
+/** Where keys stand that their map has already. */
+function keysTwice(document: Document.Parsed): number[] {
+  const found: number[] = [];
+  visit(document, {
+    Map: (_, { items }) => {
+      const seen = new Set<unknown>();
+      for (const { key } of items) {
+        if (!isScalar(key)) continue;
+        if (seen.has(key.value)) found.push(startOf(key) ?? 0);
+        seen.add(key.value);
+      }
+    },
+  });
+  return found;
 }
 
 function startOf(node: unknown): number | undefined {

@@ -60,8 +60,10 @@ export class UploadLocation {
   }
 
   /**
-   * The upstream's address.
-   * @throws OciError BLOB_UPLOAD_UNKNOWN for an address that is altered, expired, of another repository or of another account.
+   * The upstream's address: the registry's own, where it is now. One that moved meanwhile knows nothing of the upload, and its
+   * credentials are not for whoever has the old address.
+   * @throws OciError BLOB_UPLOAD_UNKNOWN for an address that is altered, expired, of another repository, of another account or
+   *   of where the registry was before.
    */
   open(name: NamedRepository, { username, epoch }: Identity, uuid: string, state: string): URL {
     const sealed = Sealed.safeParse(this.secrets.unseal(PURPOSE, state));
@@ -71,7 +73,8 @@ export class UploadLocation {
       sealed.data.uuid === uuid &&
       sealed.data.account === (username ?? '') &&
       sealed.data.epoch === epoch &&
-      sealed.data.until > Date.now();
+      sealed.data.until > Date.now() &&
+      new URL(sealed.data.url).origin === name.registry.url.origin;
     if (!good)
       throw new OciError('BLOB_UPLOAD_UNKNOWN', {
         message: 'there is no such upload here, or not any more: begin it anew',

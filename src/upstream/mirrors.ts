@@ -7,7 +7,8 @@ import { LRUCache } from 'lru-cache';
 import type { Mirror, Registry } from '../config/registry-table';
 import { Log } from '../journal/log';
 import { OciError } from '../oci/oci-error';
-import { isDigest } from '../oci/reference';
+import { isDigest, type Reference } from '../oci/reference';
+import type { RepositoryName } from '../oci/repository-name';
 import { RegistryClient, type UpstreamRequest } from './registry-client';
 import { discard, type UpstreamResponse } from './upstream-response';
 
@@ -22,11 +23,17 @@ interface Place {
 /** Milliseconds for which a mirror is not asked again for what it sent wrong. */
 const DISTRUST = 60 * 60_000;
 const MAX_DISTRUSTED = 10_000;
+/** Milliseconds after which a mirror is taken to know what was pushed or deleted through the gate. */
+const CATCHING_UP = 24 * 60 * 60_000;
+const MAX_CHANGED = 10_000;
 
 @Injectable()
 export class Mirrors {
   /** By the registry itself: those of one whose settings were reloaded are others. */
   readonly #places = new WeakMap<Registry, readonly Place[]>();
+
+  /** What was pushed or deleted through the gate: mirrors do not know of it yet. It outlives a reload. */
+  readonly #changed = new LRUCache<string, true>({ max: MAX_CHANGED, ttl: CATCHING_UP });
 
   constructor(
     private readonly client: RegistryClient,
@@ -41,7 +48,7 @@ export class Mirrors {
    */
   async answer(request: UpstreamRequest): Promise<UpstreamResponse | undefined> {
     const key = keyOf(request);
-    if (key === undefined) return undefined;
+    if (key === undefined || this.#changed.has(changeKeyOf(request))) return undefined;
     for (const place of this.#placesOf(request.registry)) {
       // A digest can be verified, whoever sends it; where a tag leads is a matter of trust.
       const mayTell = place.tags || key === request.mirrored;
@@ -51,6 +58,19 @@ export class Mirrors {
         return { ...response, mirror: { distrust: () => this.#distrust(place, request, key) } };
     }
     return undefined;
+  }
+
+  /**
+   * That was pushed or deleted: the registry alone says what became of it, and where the tags of its repository lead, any of which
+   * may have led to it.
+   */
+  noteChanged({ name, mirrors }: Registry, repository: RepositoryName, reference: Reference): void {
+    if (mirrors.length === 0) return;
+    for (const noun of ['manifests', 'blobs']) {
+      const folder = `${name} /v2/${repository}/${noun}/`;
+      this.#changed.set(folder, true);
+      if (isDigest(reference)) this.#changed.set(`${folder}${reference}`, true);
+    }
   }
 
   async #ask(place: Place, request: UpstreamRequest): Promise<UpstreamResponse | undefined> {
@@ -94,6 +114,13 @@ export class Mirrors {
 function keyOf({ method, mirrored, path }: UpstreamRequest): string | undefined {
   if (mirrored === undefined || (method !== 'GET' && method !== 'HEAD')) return undefined;
   return isDigest(mirrored) ? mirrored : path;
+}
+
+/** A digest counts by itself, the tags of a repository together. */
+function changeKeyOf({ registry, mirrored, path }: UpstreamRequest): string {
+  const counted =
+    mirrored !== undefined && isDigest(mirrored) ? path : path.slice(0, path.lastIndexOf('/') + 1);
+  return `${registry.name} ${counted}`;
 }
 
 /**

@@ -269,8 +269,25 @@ it('a changed table of registries has what is wrong heard anew, and keeps whose 
   faults.noteRefused(kept, credentials);
   faults.noteRefused(gone, credentials);
 
-  faults.forget((name) => name === 'kept');
+  faults.forget((name) => (name === 'kept' ? kept : undefined));
 
   expect(faults.all.map(({ registry, kind }) => [registry, kind])).toEqual([['kept', 'refused']]);
   expect([faults.refuses('kept'), faults.refuses('gone')]).toEqual([true, false]);
+});
+
+it('a changed table of registries has nothing said of an account that it does not know any more', () => {
+  const faults = new UpstreamFaults();
+  const credentials = { username: 'robot', password: 'wrong' };
+  const before = ['open', 'other'].map((name) =>
+    registryAt(`http://${name}`, { name, credentials: [credentials] }),
+  );
+  for (const registry of before) faults.noteRefused(registry, credentials);
+
+  faults.forget((name) => {
+    const other = name === 'other' ? [{ username: 'second', password: 'right' }] : [];
+    return registryAt(`http://${name}`, { name, credentials: other });
+  });
+
+  expect(faults.all).toEqual([]);
+  expect([faults.refuses('open'), faults.refuses('other')]).toEqual([false, false]);
 });

@@ -26,7 +26,7 @@ export class UpstreamFaults {
   /** One entry at most for each part of a registry: each is mended, and heard of, by itself. */
   readonly #faults = new Map<string, UpstreamFault>();
 
-  /** By the registry's name, which of its accounts it refuses, as far as is known. */
+  /** By the registry's name, which of its logins it refuses, as far as is known. */
   readonly #refused = new Map<
     string,
     { readonly all: Set<string>; readonly refused: Set<string> }
@@ -55,19 +55,21 @@ export class UpstreamFaults {
   }
 
   /** Credentials of the gate's own were taken. */
-  noteAccepted(registry: Registry, { username }: RegistryCredentials): void {
+  noteAccepted(registry: Registry, credentials: RegistryCredentials): void {
     const { name } = registry;
-    this.#accountsOf(registry).refused.delete(username);
-    this.#faults.delete(accountKeyOf(name, username));
+    const login = loginOf(credentials);
+    this.#accountsOf(registry).refused.delete(login);
+    this.#faults.delete(accountKeyOf(name, login));
     for (const listener of this.#listeners) listener(name, true);
   }
 
   /** Credentials of the gate's own were refused. */
-  noteRefused(registry: Registry, { username }: RegistryCredentials): void {
+  noteRefused(registry: Registry, credentials: RegistryCredentials): void {
     const { name } = registry;
-    this.#accountsOf(registry).refused.add(username);
-    const message = `the gate's own credentials for ${name} (user ${username}) are refused there`;
-    this.#note(accountKeyOf(name, username), name, 'refused', message);
+    const login = loginOf(credentials);
+    this.#accountsOf(registry).refused.add(login);
+    const message = `the gate's own credentials for ${name} (user ${credentials.username}) are refused there`;
+    this.#note(accountKeyOf(name, login), name, 'refused', message);
     if (this.refuses(name)) for (const listener of this.#listeners) listener(name, false);
   }
 
@@ -84,23 +86,27 @@ export class UpstreamFaults {
 
   /**
    * The table of registries was changed: what is still wrong will be heard of again. Refused credentials are not shown again so
-   * soon; they stay, where the registry does.
+   * soon; they stay, where the registry and its account do.
+   * @param byName what stands in the new table.
    */
-  forget(isThere: (registry: string) => boolean): void {
+  forget(byName: (registry: string) => Registry | undefined): void {
     for (const [key, { registry, kind }] of this.#faults)
-      if (kind !== 'refused' || !isThere(registry)) this.#faults.delete(key);
-    for (const registry of this.#refused.keys())
-      if (!isThere(registry)) this.#refused.delete(registry);
+      if (kind !== 'refused' || !byName(registry)) this.#faults.delete(key);
+    for (const name of this.#refused.keys()) {
+      const registry = byName(name);
+      if (registry) this.#accountsOf(registry);
+      if (!registry || registry.credentials.length === 0) this.#refused.delete(name);
+    }
   }
 
   /** What was said of accounts that are no longer configured is forgotten. */
   #accountsOf({ name, credentials }: Registry) {
-    const all = new Set(credentials.map(({ username }) => username));
+    const all = new Set(credentials.map(loginOf));
     const refused = this.#refused.get(name)?.refused ?? new Set<string>();
-    for (const username of refused) {
-      if (all.has(username)) continue;
-      refused.delete(username);
-      this.#faults.delete(accountKeyOf(name, username));
+    for (const login of refused) {
+      if (all.has(login)) continue;
+      refused.delete(login);
+      this.#faults.delete(accountKeyOf(name, login));
     }
     const accounts = { all, refused };
     this.#refused.set(name, accounts);
@@ -118,6 +124,11 @@ function keyOf(registry: string, part: Peer): string {
   return `${part} ${registry}`;
 }
 
-function accountKeyOf(registry: string, username: string): string {
-  return `account ${registry} ${username}`;
+function accountKeyOf(registry: string, login: string): string {
+  return `account ${registry} ${login}`;
+}
+
+/** A user may stand there with two passwords, while one takes the place of the other. It is a secret: a key, and nothing else. */
+function loginOf({ username, password }: RegistryCredentials): string {
+  return JSON.stringify([username, password]);
 }

@@ -3,6 +3,8 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type http from 'node:http';
 import type https from 'node:https';
 import type { Registry } from '../config/registry-table';
+import type { Reference } from '../oci/reference';
+import type { RepositoryName } from '../oci/repository-name';
 import { Mirrors } from './mirrors';
 import { RegistryClient, type UpstreamRequest } from './registry-client';
 import { Transport } from './transport';
@@ -36,6 +38,11 @@ export class UpstreamClient implements OnApplicationShutdown {
    */
   async request(request: UpstreamRequest): Promise<UpstreamResponse> {
     return (await this.mirrors.answer(request)) ?? this.registries.request(request);
+  }
+
+  /** See {@link Mirrors.noteChanged}. */
+  noteChanged(registry: Registry, repository: RepositoryName, reference: Reference): void {
+    this.mirrors.noteChanged(registry, repository, reference);
   }
 
   /**

@@ -101,6 +101,26 @@ describe('several credentials of one registry', () => {
     password: unique(`${username}-`),
   })) as [Account, Account, Account];
 
+  it('may be two passwords of one user, of which one is not right any more or not yet', async () => {
+    const good = { username: robot.username, password: unique('new-') };
+    const origin = await FaultServer.start({
+      handler: (request, response, seen) => {
+        if (request.headers.authorization === basic(good).authorization)
+          return answer(200, '{"name":"team/app","tags":["1"]}')(request, response, seen);
+        response.setHeader('www-authenticate', 'Basic realm="origin"');
+        return answer(401, '{}')(request, response, seen);
+      },
+    });
+    atTheEnd(() => origin.close());
+    const entry = { name: NAME, url: origin.url.origin, credentials: [robot, good] };
+    const gate = await startGate(configFile(entry));
+    const who = await visitorOf(gate);
+
+    for (let asked = 0; asked < 4; asked += 1)
+      expect((await who.ask(`/v2/${NAME}/team/app/tags/list`)).status).toBe(200);
+    expect(gate.output()).not.toContain(robot.password);
+  });
+
   it('take turns, and one that is refused is stood in for and shown to the operator', async () => {
     const good = [robot, second].map((account) => basic(account).authorization);
     const origin = await FaultServer.start({
