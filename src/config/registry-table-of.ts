@@ -103,6 +103,12 @@ function changedBy(
       `${entry.at('credentials')} and UPSTREAM_USERNAME are both set for ${entry.name}; remove one of them`,
     );
   }
+  if (base && base.credentials.length > 0 && url.origin !== base.url.origin) {
+    faults.add(
+      `${entry.at('url')} is another address than UPSTREAM_REGISTRY's, and UPSTREAM_USERNAME's password would go there; ` +
+        'give the credentials in the entry, and remove UPSTREAM_USERNAME',
+    );
+  }
   const { credentials, ca } = filesOf(entry, read, faults);
   const before = base ?? plainRegistry(entry.name, url);
   return {
