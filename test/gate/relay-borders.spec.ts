@@ -1,0 +1,110 @@
+/** Relay at its borders: what nobody's login, an old token, or an upload that was begun elsewhere must not reach. */
+import { renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { answer, challenge, FaultServer, json, type Behaviour } from '../support/fault-server';
+import { startGate, type Gate } from '../support/gate';
+import {
+  askToken,
+  basic,
+  bearer,
+  send,
+  sha256,
+  tokenFor,
+  unique,
+  type Account,
+} from '../support/http';
+import { atTheEnd, eventually, freshFolder } from '../support/lifecycle';
+import { heldManifest } from '../support/scripted-registry';
+
+const robot: Account = { username: 'robot', password: unique('robot-') };
+const anybody: Account = { username: 'anybody', password: 'whatever' };
+const manifest = heldManifest('{"schemaVersion":2}');
+const MANIFEST = { 'content-type': manifest.mediaType };
+
+async function server(handler: Behaviour): Promise<FaultServer> {
+  const started = await FaultServer.start({ handler });
+  atTheEnd(() => started.close());
+  return started;
+}
+
+/** Reads and answers uploads alike for whoever shows one of these. */
+function taking(ask: string, ...shown: (string | undefined)[]): Behaviour {
+  return (request, response, seen) => {
+    const { method = '', url = '' } = request;
+    const reply = () => {
+      if (!shown.includes(request.headers.authorization)) return challenge(ask);
+      if (method === 'POST')
+        return answer(202, '', {
+          location: '/v2/team/app/blobs/uploads/1',
+          'docker-upload-uuid': '1',
+        });
+      if (method === 'PATCH') return answer(202, '', { location: url, range: '0-3' });
+      if (method === 'PUT') return answer(201, '', { 'docker-content-digest': manifest.digest });
+      if (url === '/v2/') return answer(200, '{}');
+      return answer(200, manifest.bytes, {
+        ...MANIFEST,
+        'docker-content-digest': manifest.digest,
+      });
+    };
+    return reply()(request, response, seen);
+  };
+}
+
+describe('a registry that lets everybody in and asks for a login later', () => {
+  let upstream: FaultServer;
+
+  beforeAll(async () => {
+    const closed = taking('Basic realm="later"', basic(robot).authorization);
+    upstream = await server((request, response, seen) =>
+      (request.url === '/v2/' ? answer(200, '{}') : closed)(request, response, seen),
+    );
+  });
+
+  const gateWith = (env: Record<string, string>) =>
+    startGate({
+      AUTH_MODE: 'relay',
+      UPSTREAM_REGISTRY: upstream.url.origin,
+      UPSTREAM_USERNAME: robot.username,
+      UPSTREAM_PASSWORD: robot.password,
+      ANONYMOUS_REPOSITORIES: 'team/**',
+      ...env,
+    });
+  const statuses = (gate: Gate, headers: Record<string, string>, from?: string) =>
+    Promise.all([
+      send(`${gate.url}/v2/team/app/manifests/1`, { headers, from }),
+      send(`${gate.url}/v2/team/app/manifests/1`, {
+        method: 'PUT',
+        headers: { ...headers, ...MANIFEST },
+        body: manifest.bytes,
+        from,
+      }),
+      send(`${gate.url}/v2/team/app/manifests/${manifest.digest}`, {
+        method: 'DELETE',
+        headers,
+        from,
+      }),
+      send(`${gate.url}/v2/team/app/blobs/uploads/`, { method: 'POST', headers, from }),
+    ]).then((answers) => answers.map(({ status }) => status));
+
+  it('is not pushed to with the gate’s own credentials by clients without any, in a repository that they read', async () => {
+    const gate = await gateWith({ ANONYMOUS_ACCESS: 'pull' });
+    const { token } = await tokenFor(gate.url, anybody, 'repository:team/app:pull,push,delete');
+
+    for (const headers of [basic(anybody), bearer(token)])
+      expect(await statuses(gate, headers)).toEqual([200, 403, 403, 403]);
+    expect(
+      upstream.requests.filter(
+        ({ method, headers }) => method !== 'GET' && method !== 'HEAD' && headers.authorization,
+      ),
+    ).toEqual([]);
+  });
+
+  it('is read with them by a trusted network alone, where that is what may read', async () => {
+    const gate = await gateWith({ TRUSTED_NETWORKS: '127.0.0.5' });
+    const url = `${gate.url}/v2/team/app/manifests/1`;
+
+    expect((await send(url, { from: '127.0.0.5' })).status).toBe(200);
+    expect((await send(url)).status).toBe(403);
+    expect((await send(url, { headers: basic(anybody) })).status).toBe(403);
+  });
+});
