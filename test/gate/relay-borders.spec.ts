@@ -108,3 +108,39 @@ describe('a registry that lets everybody in and asks for a login later', () => {
     expect((await send(url, { headers: basic(anybody) })).status).toBe(403);
   });
 });
+
+describe('a token that was given to nobody', () => {
+  it('is worth nothing outside the trusted network, where logins are listed', async () => {
+    const realm = () => `Bearer realm="${upstream.url.origin}/token",service="up"`;
+    const upstream: FaultServer = await server((request, response, seen) =>
+      (request.url?.startsWith('/token')
+        ? json({ token: 'of-the-upstream', refresh_token: 'refresh' })
+        : taking(realm(), 'Bearer of-the-upstream'))(request, response, seen),
+    );
+    const gate = await startGate({
+      AUTH_MODE: 'relay',
+      UPSTREAM_REGISTRY: upstream.url.origin,
+      ACCOUNTS: Buffer.from('listed:secret').toString('base64'),
+      TRUSTED_NETWORKS: '127.0.0.5',
+    });
+    const url = `${gate.url}/v2/auth?offline_token=true&scope=repository:team/app:pull`;
+    const given = await send(url, { from: '127.0.0.5' });
+    const { token, refresh_token: refresh } = given.json<{
+      token: string;
+      refresh_token: string;
+    }>();
+    const path = `${gate.url}/v2/team/app/manifests/1`;
+    const redeem = (from?: string) =>
+      send(`${gate.url}/v2/auth`, {
+        method: 'POST',
+        from,
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+        body: `grant_type=refresh_token&refresh_token=${encodeURIComponent(refresh)}`,
+      });
+
+    expect((await send(path, { from: '127.0.0.5', headers: bearer(token) })).status).toBe(200);
+    expect((await redeem('127.0.0.5')).status).toBe(200);
+    expect((await send(path, { headers: bearer(token) })).status).toBe(401);
+    expect((await redeem()).status).toBe(401);
+  });
+});
