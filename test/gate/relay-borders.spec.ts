@@ -144,3 +144,14 @@ describe('a token that was given to nobody', () => {
     expect((await redeem()).status).toBe(401);
   });
 });
+
+describe('what /v2/ answers when it is no answer to the question', () => {
+  it.each([403, 404])('%i does not open the registry to every login', async (status) => {
+    const upstream = await server(answer(status, '', { location: '/elsewhere' }));
+    const gate = await startGate({ AUTH_MODE: 'relay', UPSTREAM_REGISTRY: upstream.url.origin });
+
+    const login = await askToken(gate.url, anybody);
+
+    expect(login.status).toBe(502);
+  });
+});
