@@ -61,7 +61,8 @@ export class UploadLocation {
 
   /**
    * The upstream's address.
-   * @throws OciError BLOB_UPLOAD_UNKNOWN for an address that is altered, expired, of another repository or of another account.
+   * @throws OciError BLOB_UPLOAD_UNKNOWN for an address that is altered, expired, of another repository or of another account,
+   *   or where the registry was before it was moved: what is for the one that it is now must not go there.
    */
   open(name: NamedRepository, { username, epoch }: Identity, uuid: string, state: string): URL {
     const sealed = Sealed.safeParse(this.secrets.unseal(PURPOSE, state));
@@ -72,10 +73,11 @@ export class UploadLocation {
       sealed.data.account === (username ?? '') &&
       sealed.data.epoch === epoch &&
       sealed.data.until > Date.now();
-    if (!good)
+    const url = good ? new URL(sealed.data.url) : undefined;
+    if (url?.origin !== name.registry.url.origin)
       throw new OciError('BLOB_UPLOAD_UNKNOWN', {
         message: 'there is no such upload here, or not any more: begin it anew',
       });
-    return new URL(sealed.data.url);
+    return url;
   }
 }

@@ -155,3 +155,43 @@ describe('what /v2/ answers when it is no answer to the question', () => {
     expect(login.status).toBe(502);
   });
 });
+
+describe('an upload', () => {
+  it('does not go on where the registry was, once it is somewhere else', async () => {
+    const other: Account = { username: 'other', password: unique('other-') };
+    const before = await server(taking('Basic realm="x"', basic(robot).authorization));
+    const after = await server(taking('Basic realm="x"', basic(other).authorization));
+    const dataDir = freshFolder('moved');
+    const configure = (registry: FaultServer, credentials: Account) => {
+      const file = join(dataDir, 'tidegate.yaml');
+      const entry = { name: 'x.example', url: registry.url.origin, credentials: [credentials] };
+      writeFileSync(`${file}.new`, JSON.stringify({ registries: [entry] }));
+      renameSync(`${file}.new`, file);
+    };
+    configure(before, robot);
+    const gate = await startGate({ DATA_DIR: dataDir });
+    const headers = basic(gate.admin);
+    const begun = await send(`${gate.url}/v2/x.example/team/app/blobs/uploads/`, {
+      method: 'POST',
+      headers,
+    });
+    const location = `${gate.url}${begun.headers.location}`;
+    configure(after, other);
+    await eventually('it is asked where it is now', async () => {
+      await send(`${gate.url}/v2/x.example/team/app/manifests/1`, { headers });
+      return after.requests.length > 0;
+    });
+
+    const patched = await send(location, { method: 'PATCH', headers, body: 'body' });
+    const put = await send(`${location}&digest=${sha256('body')}`, {
+      method: 'PUT',
+      headers,
+      body: 'body',
+    });
+    const asked = await send(location, { headers });
+
+    expect(before.foreignCredentials([basic(robot).authorization])).toEqual([]);
+    expect(before.requests.map(({ method }) => method)).not.toContain('PATCH');
+    expect([begun, patched, put, asked].map(({ status }) => status)).toEqual([202, 404, 404, 404]);
+  });
+});
