@@ -195,3 +195,30 @@ describe('an upload', () => {
     expect([begun, patched, put, asked].map(({ status }) => status)).toEqual([202, 404, 404, 404]);
   });
 });
+
+describe('clients of one name at two registries', () => {
+  it('do not use up each other’s uploads', async () => {
+    const each = await Promise.all(
+      ['one', 'two'].map(() => server(taking('Basic realm="x"', basic(robot).authorization))),
+    );
+    const dataDir = freshFolder('namesakes');
+    const registries = each.map(({ url }, at) => ({
+      name: `r${at}.example`,
+      url: url.origin,
+      hosts: [`r${at}.localhost`],
+    }));
+    writeFileSync(join(dataDir, 'tidegate.yaml'), JSON.stringify({ registries }));
+    const gate = await startGate({ DATA_DIR: dataDir, AUTH_MODE: 'relay', MAX_UPLOADS: '1' });
+    const begin = async (host: string) =>
+      (
+        await send(`${gate.url}/v2/team/app/blobs/uploads/`, {
+          method: 'POST',
+          headers: { host, ...basic(robot) },
+        })
+      ).status;
+
+    expect(await begin('r0.localhost')).toBe(202);
+    expect(await begin('r0.localhost')).toBe(429);
+    expect(await begin('r1.localhost')).toBe(202);
+  });
+});

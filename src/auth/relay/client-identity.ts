@@ -28,6 +28,7 @@ export function clientIdentity({
   const isThere = (name: string) => name.startsWith(`${registry.name}/`);
   return {
     username,
+    vouchedBy: registry.name,
     epoch: 0,
     admin: false,
     unjudged: username === undefined,
