@@ -59,7 +59,7 @@ export class Permission {
 
   /** To be taken before the upstream is asked. */
   now(source: Source): Moment {
-    return this.#changes.now(nameOf(source));
+    return this.#changes.now(nameOf(source), viaOf(source));
   }
 
   /** Whether a yes that was asked for at that moment still counts: nothing was taken back since. */
@@ -143,7 +143,7 @@ export class Permission {
     what: { readonly digest?: Digest; readonly via?: Via },
   ): Promise<void> {
     if (!this.cache) return;
-    this.#changes.note(name);
+    this.#changes.note(name, what.via);
     const untold = this.#untold.get(name) ?? new Map<string, typeof what>();
     this.#untold.set(name, untold.set(`${what.digest ?? ''} ${what.via ?? ''}`, what));
     try {

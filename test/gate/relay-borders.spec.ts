@@ -222,3 +222,33 @@ describe('clients of one name at two registries', () => {
     expect(await begin('r1.localhost')).toBe(202);
   });
 });
+
+describe('strangers who are refused', () => {
+  it('take nothing back from those who are not, however often they ask', async () => {
+    const blob = Buffer.alloc(100_000, 'held');
+    const path = `/v2/team/app/blobs/${sha256(blob)}`;
+    const good = ['Bearer one', 'Bearer two'];
+    let gate: Gate;
+    const upstream: FaultServer = await server(async (request, response, seen) => {
+      const { authorization } = request.headers;
+      if (!good.includes(authorization ?? ''))
+        return challenge(`Bearer realm="${upstream.url.origin}/token"`)(request, response, seen);
+      if (request.method === 'HEAD' && authorization === 'Bearer two')
+        await send(`${gate.url}${path}`, { headers: bearer('made-up') });
+      return answer(200, blob)(request, response, seen);
+    });
+    gate = await startGate({ AUTH_MODE: 'relay', UPSTREAM_REGISTRY: upstream.url.origin });
+    const ask = (token: string) => send(`${gate.url}${path}`, { headers: bearer(token) });
+    await eventually('it is held', async () =>
+      String((await ask('one')).headers['cache-status']).includes('hit'),
+    );
+
+    const first = await ask('two');
+    const heads = upstream.requests.filter(({ method }) => method === 'HEAD').length;
+    const again = await ask('two');
+
+    expect([first.status, again.status]).toEqual([200, 200]);
+    expect(upstream.requests.filter(({ method }) => method === 'HEAD').length).toBe(heads);
+    expect((await ask('made-up')).status).toBe(401);
+  });
+});
