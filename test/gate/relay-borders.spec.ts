@@ -252,3 +252,28 @@ describe('strangers who are refused', () => {
     expect((await ask('made-up')).status).toBe(401);
   });
 });
+
+describe('docker search, by a login at the registry', () => {
+  it('takes the token that docker fetches for it', async () => {
+    const upstream: FaultServer = await server((request, response, seen) => {
+      const { url = '' } = request;
+      const realm = `Bearer realm="${upstream.url.origin}/token",service="up"`;
+      if (url.startsWith('/token')) return json({ token: 'good' })(request, response, seen);
+      if (url.startsWith('/v1/search'))
+        return json({ results: [{ name: 'team/app' }] })(request, response, seen);
+      return taking(realm, 'Bearer good')(request, response, seen);
+    });
+    const gate = await startGate({ AUTH_MODE: 'relay', UPSTREAM_REGISTRY: upstream.url.origin });
+    const { token } = await tokenFor(gate.url, anybody, 'registry:catalog:search');
+    const search = (shown: string) =>
+      send(`${gate.url}/v1/search?q=app`, { headers: bearer(shown) });
+
+    expect((await search(token)).json()).toMatchObject({ results: [{ name: 'team/app' }] });
+    expect((await search(`${token}x`)).status).toBe(401);
+    expect(
+      upstream.requests
+        .filter(({ url }) => url.startsWith('/v1/'))
+        .map(({ headers }) => headers.authorization),
+    ).toEqual([undefined]);
+  });
+});

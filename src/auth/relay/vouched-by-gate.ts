@@ -9,7 +9,7 @@ import { Refusals } from '../refusals';
 import type { IssuedToken } from '../voucher';
 import { isWithin } from './client-identity';
 import { RelayLogins } from './relay-logins';
-import { RelayTokens } from './relay-tokens';
+import { type RelayGrant, RelayTokens } from './relay-tokens';
 
 /** Who asks, by which proof, and the most that the proof can be used for; undefined is no bound. */
 interface Proven {
@@ -99,7 +99,9 @@ export class VouchedByGate {
         return { username, proof: 'basic' };
       }
       case 'bearer': {
-        const grant = this.tokens.verify(credentials.token, registry);
+        const grant =
+          this.tokens.verify(credentials.token, registry) ??
+          this.#searcher(context, credentials.token);
         if (!grant) throw challenge(context, 'invalid_token');
         // A name in it is that of a login that was listed when it was given out.
         const username = this.logins.limited ? grant.username : undefined;
@@ -110,6 +112,13 @@ export class VouchedByGate {
       default:
         throw new OciError('DENIED', { cause: credentials satisfies never });
     }
+  }
+
+  /** A search is nobody's in particular; docker comes to it with the token of its login at the registry. */
+  #searcher({ need, home, registry }: RequestContext, token: string): RelayGrant | undefined {
+    if (need.kind !== 'search' || registry !== home) return undefined;
+    const wrapped = this.tokens.unwrap(token, home);
+    return wrapped && { username: wrapped.username, access: [] };
   }
 
   #identity(
