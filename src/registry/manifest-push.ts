@@ -14,6 +14,7 @@ import { refusalOf } from '../upstream/upstream-refusal';
 import { sourceOf, type Admitted } from './exchange';
 import type { Hold } from '../cdn/reader';
 import { onceMore } from './once-more';
+import { unlessRefused } from './unless-refused';
 
 /** What the upstream took. */
 export interface PushedManifest {
@@ -46,7 +47,7 @@ export class ManifestPush {
       throw new OciError('DIGEST_INVALID', { message: `the manifest is not ${reference}` });
     }
     const source = sourceOf(name, identity);
-    const answer = await onceMore(() =>
+    const ask = () =>
       this.upstream.request({
         registry: name.registry,
         as: source.as,
@@ -55,10 +56,11 @@ export class ManifestPush {
         headers: { 'Content-Type': mediaType },
         body,
         access: [{ type: 'repository', name: name.repository, actions: ['pull', 'push'] }],
-      }),
-    )
-      // It may have been taken though its answer was lost.
-      .finally(() => this.content.pushed(source, reference));
+      });
+    // It may have been taken though its answer was lost.
+    const answer = await onceMore(() =>
+      unlessRefused(ask(), () => this.content.pushed(source, reference)),
+    );
     if (answer.status !== 201 && answer.status !== 200) {
       throw await refusalOf(answer, 'NAME_UNKNOWN');
     }

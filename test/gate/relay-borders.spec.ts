@@ -253,6 +253,38 @@ describe('strangers who are refused', () => {
   });
 });
 
+describe('strangers who push and delete', () => {
+  it('take nothing from those who pull, whether they are refused or the registry is away', async () => {
+    const blob = Buffer.alloc(100_000, 'held');
+    const digest = sha256(blob);
+    const upstream: FaultServer = await server((request, response, seen) => {
+      const known = request.headers.authorization === 'Bearer one';
+      const refusal = challenge(`Bearer realm="${upstream.url.origin}/token"`);
+      return (known ? answer(200, blob) : refusal)(request, response, seen);
+    });
+    const gate = await startGate({ AUTH_MODE: 'relay', UPSTREAM_REGISTRY: upstream.url.origin });
+    const ask = (token: string, path: string, method = 'GET') =>
+      send(`${gate.url}/v2/team/app/${path}`, {
+        method,
+        headers: { ...bearer(token), ...MANIFEST },
+        body: method === 'PUT' ? manifest.bytes : undefined,
+      });
+    const isHit = async () =>
+      String((await ask('one', `blobs/${digest}`)).headers['cache-status']).includes('hit');
+    const vandalize = async () => [
+      (await ask('made-up', `blobs/${digest}`, 'DELETE')).status,
+      (await ask('made-up', 'manifests/1', 'PUT')).status,
+    ];
+    await eventually('it is held', isHit);
+
+    expect(await vandalize()).toEqual([401, 401]);
+    expect(await isHit()).toBe(true);
+    await upstream.close();
+    expect(await vandalize()).toEqual([503, 503]);
+    expect(await isHit()).toBe(true);
+  });
+});
+
 describe('docker search, by a login at the registry', () => {
   it('takes the token that docker fetches for it', async () => {
     const upstream: FaultServer = await server((request, response, seen) => {
