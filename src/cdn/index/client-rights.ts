@@ -30,8 +30,11 @@ interface Yes {
 /** An index beside which clients' rights are remembered; all else is the index's own. */
 export class ClientRights implements ContentIndex {
   readonly #yeses: LRUCache<string, Yes>;
-  /** The keys of {@link #yeses}, by name and digest. */
-  readonly #byContent = new Map<string, Set<string>>();
+  /**
+   * The keys of {@link #yeses}, by digest, and by name and via: a stranger has rights taken back as often as he is refused, and
+   * must not have all of them looked through.
+   */
+  readonly #groups = new Map<string, Set<string>>();
   readonly #tags: LRUCache<string, TagRecord>;
   /** Raised by each push and deletion: what was asked for before must not be remembered after it. */
   #version = 0;
@@ -46,7 +49,7 @@ export class ClientRights implements ContentIndex {
       max: MAX_LINKS,
       ...passing,
       dispose: (yes, key, reason) => {
-        if (reason !== 'set') this.#forgetKey(yes, key);
+        if (reason !== 'set') this.#leaveGroups(yes, key);
       },
     });
     this.#tags = new LRUCache({ max: MAX_TAGS, ...passing });
@@ -54,25 +57,30 @@ export class ClientRights implements ContentIndex {
 
   async links(name: CanonicalName, digest: Digest): Promise<readonly Link[]> {
     const lasting = await this.index.links(name, digest);
-    const keys = this.#byContent.get(contentKey(name, digest));
-    if (!keys) return lasting;
     // One that is too old is disposed of by being asked for.
-    const passing = [...keys].flatMap((key) => this.#yeses.get(key)?.link ?? []);
+    const passing = [...(this.#groups.get(digest) ?? [])].flatMap((key) => {
+      const yes = this.#yeses.get(key);
+      return yes?.name === name ? yes.link : [];
+    });
     return [...lasting, ...passing];
   }
 
   async link(name: CanonicalName, digest: Digest, link: Link): Promise<void> {
     if (!isClients(link.via)) return this.index.link(name, digest, link);
     if (!(await this.index.content(digest))) return;
-    const content = contentKey(name, digest);
-    const key = `${content} ${link.via} ${link.mediaType === undefined ? 'blob' : 'manifest'}`;
-    this.#yeses.set(key, { name, digest, link });
-    const keys = this.#byContent.get(content) ?? new Set();
-    this.#byContent.set(content, keys.add(key));
+    const noun = link.mediaType === undefined ? 'blob' : 'manifest';
+    const key = `${name} ${digest} ${link.via} ${noun}`;
+    const yes = { name, digest, link };
+    this.#yeses.set(key, yes);
+    for (const group of groupsOf(yes))
+      this.#groups.set(group, (this.#groups.get(group) ?? new Set()).add(key));
   }
 
   async unlink(name: CanonicalName, only: { digest?: Digest; via?: Via } = {}): Promise<void> {
+    const { digest, via } = only;
+    const group = digest ?? (via === undefined ? undefined : readerKey(name, via));
     this.#drop(
+      group === undefined ? this.#yeses.keys() : this.#groups.get(group),
       (yes) =>
         yes.name === name &&
         (only.digest === undefined || yes.digest === only.digest) &&
@@ -121,7 +129,7 @@ export class ClientRights implements ContentIndex {
   }
 
   async remove(digest: Digest): Promise<void> {
-    this.#drop((yes) => yes.digest === digest);
+    this.#drop(this.#groups.get(digest));
     await this.index.remove(digest);
   }
 
@@ -172,21 +180,28 @@ export class ClientRights implements ContentIndex {
     return this.index.close();
   }
 
-  #drop(isMeant: (yes: Yes) => boolean): void {
-    const meant = [...this.#yeses.entries()].filter(([, yes]) => isMeant(yes));
-    for (const [key] of meant) this.#yeses.delete(key);
+  #drop(keys: Iterable<string> = [], isMeant: (yes: Yes) => boolean = () => true): void {
+    for (const key of [...keys]) {
+      const yes = this.#yeses.peek(key, { allowStale: true });
+      if (yes && isMeant(yes)) this.#yeses.delete(key);
+    }
   }
 
-  #forgetKey({ name, digest }: Yes, key: string): void {
-    const content = contentKey(name, digest);
-    const keys = this.#byContent.get(content);
-    keys?.delete(key);
-    if (keys?.size === 0) this.#byContent.delete(content);
+  #leaveGroups(yes: Yes, key: string): void {
+    for (const group of groupsOf(yes)) {
+      const keys = this.#groups.get(group);
+      keys?.delete(key);
+      if (keys?.size === 0) this.#groups.delete(group);
+    }
   }
 }
 
-function contentKey(name: CanonicalName, digest: Digest): string {
-  return `${name} ${digest}`;
+function groupsOf({ name, digest, link: { via } }: Yes): readonly string[] {
+  return [digest, readerKey(name, via)];
+}
+
+function readerKey(name: CanonicalName, via: Via): string {
+  return `${name} ${via}`;
 }
 
 function tagKey(name: CanonicalName, tag: Tag, via: Via): string {
