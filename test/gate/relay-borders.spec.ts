@@ -15,6 +15,7 @@ import {
 } from '../support/http';
 import { atTheEnd, eventually, freshFolder } from '../support/lifecycle';
 import { heldManifest } from '../support/scripted-registry';
+import { configFile } from '../support/several-registries';
 
 const robot: Account = { username: 'robot', password: unique('robot-') };
 const anybody: Account = { username: 'anybody', password: 'whatever' };
@@ -286,6 +287,23 @@ describe('strangers who push and delete', () => {
 });
 
 describe('docker search, by a login at the registry', () => {
+  it.each(['relay', 'passthrough'])('finds what another registry has, in %s', async (mode) => {
+    const upstream = await server(taking('Basic realm="x"', basic(robot).authorization));
+    const other = await server(json({ results: [{ name: 'team/app' }] }));
+    const gate = await startGate({
+      AUTH_MODE: mode,
+      UPSTREAM_REGISTRY: upstream.url.origin,
+      ...configFile({ name: 'other.example', url: other.url.origin }),
+    });
+
+    const found = await send(`${gate.url}/v1/search?q=other.example/app`, {
+      headers: basic(anybody),
+    });
+
+    expect(found.json()).toMatchObject({ results: [{ name: 'other.example/team/app' }] });
+    expect(other.foreignCredentials()).toEqual([]);
+  });
+
   it('takes the token that docker fetches for it', async () => {
     const upstream: FaultServer = await server((request, response, seen) => {
       const { url = '' } = request;

@@ -47,5 +47,6 @@ export function isWithin(atMost: 'pull' | 'all', action: RepositoryAction): bool
 /** The registry that a request is about. */
 export function registryOf({ need, asked, registry }: RequestContext): Registry {
   if (need.kind === 'repository') return need.name.registry;
+  if (asked.noun === 'search') return asked.parted.registry;
   return asked.noun === 'catalog' ? asked.registry : registry;
 }
