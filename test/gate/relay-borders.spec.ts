@@ -229,16 +229,16 @@ describe('strangers who are refused', () => {
     const blob = Buffer.alloc(100_000, 'held');
     const path = `/v2/team/app/blobs/${sha256(blob)}`;
     const good = ['Bearer one', 'Bearer two'];
-    let gate: Gate;
-    const upstream: FaultServer = await server(async (request, response, seen) => {
+    const upstream = await server(answer(401));
+    const gate = await startGate({ AUTH_MODE: 'relay', UPSTREAM_REGISTRY: upstream.url.origin });
+    upstream.handler = async (request, response, seen) => {
       const { authorization } = request.headers;
       if (!good.includes(authorization ?? ''))
         return challenge(`Bearer realm="${upstream.url.origin}/token"`)(request, response, seen);
       if (request.method === 'HEAD' && authorization === 'Bearer two')
         await send(`${gate.url}${path}`, { headers: bearer('made-up') });
       return answer(200, blob)(request, response, seen);
-    });
-    gate = await startGate({ AUTH_MODE: 'relay', UPSTREAM_REGISTRY: upstream.url.origin });
+    };
     const ask = (token: string) => send(`${gate.url}${path}`, { headers: bearer(token) });
     await eventually('it is held', async () =>
       String((await ask('one')).headers['cache-status']).includes('hit'),

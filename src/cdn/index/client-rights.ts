@@ -80,7 +80,7 @@ export class ClientRights implements ContentIndex {
     const { digest, via } = only;
     const group = digest ?? (via === undefined ? undefined : readerKey(name, via));
     this.#drop(
-      group === undefined ? this.#yeses.keys() : this.#groups.get(group),
+      group === undefined ? [...this.#yeses.keys()] : this.#groups.get(group),
       (yes) =>
         yes.name === name &&
         (only.digest === undefined || yes.digest === only.digest) &&
@@ -181,7 +181,7 @@ export class ClientRights implements ContentIndex {
   }
 
   #drop(keys: Iterable<string> = [], isMeant: (yes: Yes) => boolean = () => true): void {
-    for (const key of [...keys]) {
+    for (const key of keys) {
       const yes = this.#yeses.peek(key, { allowStale: true });
       if (yes && isMeant(yes)) this.#yeses.delete(key);
     }
