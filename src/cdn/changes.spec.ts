@@ -20,6 +20,17 @@ describe('Changes', () => {
     ]);
   });
 
+  it('lets a moment stand whatever is noted for somebody else, and none once it is noted for all', () => {
+    const changes = new Changes();
+    const [mine, yours] = [changes.now(APP, 'me'), changes.now(APP, 'you')];
+
+    changes.note(APP, 'you');
+    const refused = [mine, yours].map((moment) => changes.stands(moment));
+    changes.note(APP);
+
+    expect([refused, changes.stands(mine)]).toEqual([[true, false], false]);
+  });
+
   it('lets no moment stand of a name that fell out of memory, changed since or not', () => {
     const changes = new Changes();
     const before = changes.now(APP);

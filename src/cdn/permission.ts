@@ -60,7 +60,7 @@ export class Permission {
 
   /** To be taken before the upstream is asked. */
   now(source: Source): Moment {
-    return this.#changes.now(nameOf(source));
+    return this.#changes.now(nameOf(source), viaOf(source));
   }
 
   /** Whether a yes that was asked for at that moment still counts: nothing was taken back since. */
@@ -90,19 +90,15 @@ export class Permission {
 
   /** The upstream refused this source its repository: what it was allowed before counts no more. */
   async refused(source: Source): Promise<void> {
-    // Anybody can make up a login, and have it refused: that must not reach what others were told.
-    if (source.as instanceof ClientLogin) return this.#refusedClient(source);
-    await this.#takeBack(nameOf(source), { via: viaOf(source) });
+    const via = viaOf(source);
+    // Who shows no login was asked for one: that says nothing of those to whom the registry gives without.
+    if (source.as instanceof ClientLogin && !isClients(via)) return;
+    await this.#takeBack(nameOf(source), { via });
   }
 
   /** The digest is gone from the repository, for everybody. */
   async deleted(name: CanonicalName, digest: Digest): Promise<void> {
     await this.#takeBack(name, { digest });
-  }
-
-  async #refusedClient(source: Source): Promise<void> {
-    const via = viaOf(source);
-    if (isClients(via)) await this.cache?.index.unlink(nameOf(source), { via });
   }
 
   async #countingVias(source: Source): Promise<readonly Via[]> {
@@ -151,7 +147,7 @@ export class Permission {
     what: { readonly digest?: Digest; readonly via?: Via },
   ): Promise<void> {
     if (!this.cache) return;
-    this.#changes.note(name);
+    this.#changes.note(name, what.via);
     const untold = this.#untold.get(name) ?? new Map<string, typeof what>();
     this.#untold.set(name, untold.set(`${what.digest ?? ''} ${what.via ?? ''}`, what));
     try {

@@ -59,7 +59,7 @@ export function originOf(
   return {
     address,
     addressCounts:
-      (behindProxy && request.headers['x-forwarded-for'] !== undefined) || !isForwarded(request),
+      (behindProxy && forwarded(request, 'x-forwarded-for') !== undefined) || !isForwarded(request),
     client: blockOf(address),
     base:
       registry && host

@@ -104,6 +104,8 @@ export type Need =
 export interface Identity {
   /** The account, or undefined for an anonymous reader. */
   readonly username: string | undefined;
+  /** The registry that vouches for that name: of another one, or of the gate itself, it is somebody else's. */
+  readonly vouchedBy?: string;
   /** Raised when the account's sessions are ended; 0 for an anonymous reader. */
   readonly epoch: number;
   readonly admin: boolean;
@@ -190,6 +192,13 @@ export function askedOf<N extends Asked['noun']>(
   if (context.asked.noun !== noun)
     throw new Error(`a request for ${context.asked.noun} reached the controller of ${noun}`);
   return context.asked as Extract<Asked, { noun: N }>;
+}
+
+/** To whom requests and what they begin are counted; undefined for a reader without an account, whose address counts. */
+export function accountIn(identity: Identity | undefined): string | undefined {
+  if (identity?.username === undefined) return undefined;
+  const { username, vouchedBy } = identity;
+  return vouchedBy === undefined ? username : `${username} of ${vouchedBy}`;
 }
 
 /** Who asks, for the audit trail. */

@@ -5,10 +5,10 @@ import { Audit } from '../journal/audit';
 import { ContentService } from '../cdn/content.service';
 import type { OciErrorCode } from '../oci/oci-error';
 import { suffixOf, type Reference } from '../oci/reference';
-import { discard, UpstreamClient, type UpstreamResponse } from '../upstream/upstream.client';
+import { discard, UpstreamClient } from '../upstream/upstream.client';
 import { refusalOf } from '../upstream/upstream-refusal';
 import { sourceOf, type Admitted } from './exchange';
-import { mayHaveHappened } from './may-have-happened';
+import { unlessRefused } from './unless-refused';
 
 /** What is deleted: its path below the repository, what it is called there, and what a 404 for it means. */
 export interface Deleted {
@@ -33,19 +33,17 @@ export class Deletion {
   ): Promise<void> {
     const { registry, repository, canonical } = asked.name;
     const source = sourceOf(asked.name, identity);
-    let answer: UpstreamResponse | undefined;
-    try {
-      answer = await this.upstream.request({
-        registry,
-        as: source.as,
-        method: 'DELETE',
-        path: `/v2/${repository}${path}`,
-        access: [{ type: 'repository', name: repository, actions: ['delete'] }],
-      });
-    } finally {
-      // Whatever it says, and where its answer is lost: it may be gone. A right that is taken back wrongly costs a HEAD.
-      if (mayHaveHappened(source, answer)) await this.content.deleted(source, reference);
-    }
+    const exchange = this.upstream.request({
+      registry,
+      as: source.as,
+      method: 'DELETE',
+      path: `/v2/${repository}${path}`,
+      access: [{ type: 'repository', name: repository, actions: ['delete'] }],
+    });
+    // Where its answer is lost, it may be gone. A right that is taken back wrongly costs a HEAD.
+    const answer = await unlessRefused(source, exchange, () =>
+      this.content.deleted(source, reference),
+    );
     if (answer.status !== 202 && answer.status !== 200) throw await refusalOf(answer, notFound);
     await discard(answer);
     this.audit.write({

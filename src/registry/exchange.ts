@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { NamedRepository } from '../edge/names';
 import {
+  accountIn,
   admittedContextOf,
   askedOf,
   type Asked,
@@ -43,7 +44,7 @@ export function ownerOf({
   readonly identity: Identity;
   readonly context: RequestContext;
 }): string {
-  return identity.username ?? `address ${context.client}`;
+  return accountIn(identity) ?? `address ${context.client}`;
 }
 
 /** The repository as the upstream knows it, asked for with the credentials that the reader is entitled to. */
@@ -66,7 +67,7 @@ export function readerOf(
 ): Reader {
   return {
     signal: untilClientLeaves(response),
-    hold: budget.for(response, identity.username ?? context.client),
+    hold: budget.for(response, accountIn(identity) ?? context.client),
     note: (status) => noteCacheStatus(response, status),
   };
 }

@@ -13,8 +13,8 @@ import { discard, UpstreamClient, type UpstreamResponse } from '../upstream/upst
 import { refusalOf } from '../upstream/upstream-refusal';
 import { sourceOf, type Admitted } from './exchange';
 import type { Hold } from '../cdn/reader';
-import { mayHaveHappened } from './may-have-happened';
 import { onceMore } from './once-more';
+import { unlessRefused } from './unless-refused';
 
 /** What the upstream took. */
 export interface PushedManifest {
@@ -47,23 +47,20 @@ export class ManifestPush {
       throw new OciError('DIGEST_INVALID', { message: `the manifest is not ${reference}` });
     }
     const source = sourceOf(name, identity);
-    let answer: UpstreamResponse | undefined;
-    try {
-      answer = await onceMore(() =>
-        this.upstream.request({
-          registry: name.registry,
-          as: source.as,
-          method: 'PUT',
-          path: `/v2/${name.repository}/manifests/${reference}`,
-          headers: { 'Content-Type': mediaType },
-          body,
-          access: [{ type: 'repository', name: name.repository, actions: ['pull', 'push'] }],
-        }),
-      );
-    } finally {
-      // It may have been taken though its answer was lost.
-      if (mayHaveHappened(source, answer)) await this.content.pushed(source, reference);
-    }
+    const ask = () =>
+      this.upstream.request({
+        registry: name.registry,
+        as: source.as,
+        method: 'PUT',
+        path: `/v2/${name.repository}/manifests/${reference}`,
+        headers: { 'Content-Type': mediaType },
+        body,
+        access: [{ type: 'repository', name: name.repository, actions: ['pull', 'push'] }],
+      });
+    // It may have been taken though its answer was lost.
+    const answer = await onceMore(() =>
+      unlessRefused(source, ask(), () => this.content.pushed(source, reference)),
+    );
     if (answer.status !== 201 && answer.status !== 200) {
       throw await refusalOf(answer, 'NAME_UNKNOWN');
     }

@@ -1,6 +1,6 @@
 /** The rate of one account, from however many addresses it comes. */
 import { Injectable } from '@nestjs/common';
-import type { RequestContext } from '../edge/request-context';
+import { accountIn, type RequestContext } from '../edge/request-context';
 import { BucketThrottle } from './bucket.throttle';
 
 /**
@@ -13,7 +13,7 @@ export class AccountThrottle extends BucketThrottle {
   protected readonly share = 4;
 
   protected clientOf({ asked, identity }: RequestContext): string | undefined {
-    return asked.noun === 'upload' || asked.noun === 'health' ? undefined : identity?.username;
+    return asked.noun === 'upload' || asked.noun === 'health' ? undefined : accountIn(identity);
   }
 
   protected mayWait({ method }: RequestContext): boolean {

@@ -74,12 +74,15 @@ describe('failed logins', () => {
     expect((await ask('/health')).status).toBe(200);
   });
 
-  it('are none where nobody looks at credentials', async () => {
-    const { ask } = await throttledRoom({}, { clock: { now: 0 } });
-    expect(counts(await inTurn(12, () => ask('/', { headers: basic(WRONG) })))).toEqual({
-      200: 12,
-    });
-  });
+  it.each(['/', '/v1/_ping', '/help/clients'])(
+    'are none at %s, where nobody looks at credentials',
+    async (path) => {
+      const { ask } = await throttledRoom({}, { clock: { now: 0 } });
+      expect(counts(await inTurn(12, () => ask(path, { headers: basic(WRONG) })))).toEqual({
+        200: 12,
+      });
+    },
+  );
 
   it('are not what good logins are charged for', async () => {
     const { ask } = await throttledRoom({}, { clock: { now: 0 } });

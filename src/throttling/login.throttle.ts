@@ -62,11 +62,13 @@ export class LoginThrottle extends ThrottlerGuard {
   }
 }
 
+/** Nobody looks at a stranger's credentials there, so that there is nothing to guess. */
+const UNSEEN: ReadonlySet<RequestContext['asked']['noun']> = new Set(['status', 'ping', 'help']);
+
 /** The buckets that a login draws on; none when the request is no login. */
 function bucketsOf(context: RequestContext): Bucket[] {
   const { asked, client, credentials } = context;
-  // Nobody looks at a stranger's credentials there, so that there is nothing to guess.
-  if (asked.noun === 'status') return [];
+  if (UNSEEN.has(asked.noun)) return [];
   const wide = { ...PER_ADDRESS, key: client };
   const grant = asked.noun === 'token' ? asked.request.grant : undefined;
   const username =

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { CanActivate, ExecutionContext } from '@nestjs/common';
 import type { Settings } from '../config/settings';
-import type { RequestContext } from '../edge/request-context';
+import { accountIn, type RequestContext } from '../edge/request-context';
 import { OciError } from '../oci/oci-error';
 import { parsedContextOf } from './parsed-context';
 import { WaitingRoom } from './waiting-room';
@@ -61,8 +61,8 @@ export class TransferSlots implements CanActivate {
 }
 
 function clientOf(context: RequestContext): string {
-  const username = context.identity?.username;
-  return username === undefined ? `address:${context.client}` : `account:${username}`;
+  const account = accountIn(context.identity);
+  return account === undefined ? `address:${context.client}` : `account:${account}`;
 }
 
 function transferOf(

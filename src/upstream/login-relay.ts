@@ -142,7 +142,12 @@ export class LoginRelay {
       headers: {},
     });
     await discard(response);
-    if (response.status !== 401) return { scheme: 'nothing' };
+    // One that leads elsewhere is read without a login: none is ever carried along.
+    if (response.status < 400) return { scheme: 'nothing' };
+    if (response.status !== 401)
+      throw new OciError('BAD_UPSTREAM', {
+        message: `${registry.name} does not say what it asks of clients: it answered ${response.status}`,
+      });
     const header = response.headers['www-authenticate'];
     const asks = asksOf(header);
     if (!asks) {

@@ -59,6 +59,7 @@ describeWith(['docker-registry'], 'a trusted network', () => {
   it('is not taken for the client where it is a proxy that does not say for whom it asks', async () => {
     expect(await status(CHATTY)).toBe(200);
     expect(await status(CHATTY, { 'x-forwarded-proto': 'https' })).toBe(401);
+    expect(await status(CHATTY, { 'x-forwarded-for': '' })).toBe(401);
     expect(await status(CHATTY, { 'x-forwarded-for': '203.0.113.7' })).toBe(401);
   });
 

@@ -28,6 +28,7 @@ export function clientIdentity({
   const isThere = (name: string) => name.startsWith(`${registry.name}/`);
   return {
     username,
+    vouchedBy: registry.name,
     epoch: 0,
     admin: false,
     unjudged: username === undefined,
@@ -53,5 +54,6 @@ export function pulledFromAlone({ name }: Registry): OciError {
 /** The registry that a request is about. */
 export function registryOf({ need, asked, registry }: RequestContext): Registry {
   if (need.kind === 'repository') return need.name.registry;
+  if (asked.noun === 'search') return asked.parted.registry;
   return asked.noun === 'catalog' ? asked.registry : registry;
 }

@@ -8,6 +8,9 @@ const ann = { username: 'ann', password: 'her password' };
 const OTHER_SECRET = 'another secret of thirty-two bytes!!';
 const TOKEN = 'eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJhdXRoLmRvY2tlci5pbyJ9.c2ln';
 
+/** It says that it is a JWT, and its claims are no JSON. */
+const ODD_JWT = `${Buffer.from('{"typ":"JWT","alg":"HS256"}').toString('base64url')}.eA.c2ln`;
+
 describe("a registry's token, wrapped", () => {
   it('comes out as it went in, with whose it is, at its own registry', () => {
     const tokens = relayTokens();
@@ -110,7 +113,7 @@ describe("what is the gate's own", () => {
     expect(relayTokens().isOwn(make())).toBe(true);
   });
 
-  it.each([TOKEN, 'opaque', 'a.b.c', ''])('is not %s', (token) => {
+  it.each([TOKEN, 'opaque', 'a.b.c', '', ODD_JWT])('is not %s', (token) => {
     expect(relayTokens().isOwn(token)).toBe(false);
   });
 

@@ -124,9 +124,17 @@ export class RelayTokens {
   /** True for what was made here, and may be worth something here: no registry is ever shown it. */
   isOwn(token: string): boolean {
     if (token.startsWith(MARK)) return true;
-    const decoded: unknown = this.jwt.decode(token, { complete: true });
-    const kid = Decoded.safeParse(decoded).data?.header.kid;
+    const kid = this.#kidOf(token);
     return this.secrets.keys.some(({ id }) => id === kid);
+  }
+
+  #kidOf(token: string): unknown {
+    try {
+      return Decoded.safeParse(this.jwt.decode(token, { complete: true })).data?.header.kid;
+    } catch {
+      // Whoever says that it is a JWT, and then has no JSON in it, was not signed here.
+      return undefined;
+    }
   }
 
   /** A refresh token, or undefined where the registry's own is too long to be sealed: the client then keeps its password. */

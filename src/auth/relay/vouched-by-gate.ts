@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Registry } from '../../config/registry-table';
 import { askedOf, type Identity, type RequestContext } from '../../edge/request-context';
-import type { Access } from '../../oci/access';
+import type { Access, RepositoryAction } from '../../oci/access';
 import { OciError } from '../../oci/oci-error';
 import { AccessPolicy, covers, coversCatalog, grantOf } from '../access-policy';
 import { challenge } from '../challenges';
@@ -9,7 +9,7 @@ import { Refusals } from '../refusals';
 import type { IssuedToken } from '../voucher';
 import { isWithin, pulledFromAlone } from './client-identity';
 import { RelayLogins } from './relay-logins';
-import { RelayTokens } from './relay-tokens';
+import { type RelayGrant, RelayTokens } from './relay-tokens';
 
 /** Who asks, by which proof, and the most that the proof can be used for; undefined is no bound. */
 interface Proven {
@@ -103,15 +103,26 @@ export class VouchedByGate {
         return { username, proof: 'basic' };
       }
       case 'bearer': {
-        const grant = this.tokens.verify(credentials.token, registry);
+        const grant =
+          this.tokens.verify(credentials.token, registry) ??
+          this.#searcher(context, credentials.token);
         if (!grant) throw challenge(context, 'invalid_token');
-        return { username: grant.username, proof: 'bearer', bound: grant.access };
+        // A name in it is that of a login that was listed when it was given out.
+        const username = this.logins.limited ? grant.username : undefined;
+        return { username, proof: 'bearer', bound: grant.access };
       }
       case 'unreadable':
         throw challenge(context, 'wrong');
       default:
         throw new OciError('DENIED', { cause: credentials satisfies never });
     }
+  }
+
+  /** A search is nobody's in particular; docker comes to it with the token of its login at the registry. */
+  #searcher({ need, home, registry }: RequestContext, token: string): RelayGrant | undefined {
+    if (need.kind !== 'search' || registry !== home) return undefined;
+    const wrapped = this.tokens.unwrap(token, home);
+    return wrapped && { username: wrapped.username, access: [] };
   }
 
   #identity(
@@ -127,6 +138,8 @@ export class VouchedByGate {
     const isThere = (name: string) => name.startsWith(`${registry.name}/`);
     const listed = username !== undefined;
     const elsewhere = registry !== context.home;
+    const reads = context.need.kind !== 'repository' || isPull(context.need.actions);
+    const mayBorrow = reads && (listed || this.policy.withoutLogin(context) !== undefined);
     return {
       username,
       epoch: 0,
@@ -135,10 +148,11 @@ export class VouchedByGate {
       may: (name, action) =>
         known && isThere(name) && isWithin(most, action) && (!bound || covers(bound, name, action)),
       sees: (name) => known && isThere(name),
-      // Nobody borrows the operator's credentials but those whom the operator listed.
+      // Nobody borrows the operator's credentials but those whom the operator listed, and readers of what it opened to them:
+      // what is pushed here is pushed as nobody.
       upstreamAs: (name) => {
         if (elsewhere && listed) return 'configured';
-        return this.policy.upstreamAs('anonymous', name);
+        return mayBorrow ? this.policy.upstreamAs('anonymous', name) : 'anonymous';
       },
       registryAs: () => (elsewhere && listed ? 'configured' : 'anonymous'),
     };
@@ -174,4 +188,8 @@ export class VouchedByGate {
     if (!this.logins.limited || this.policy.withoutLogin(context)) return undefined;
     return this.refusals.login(context, 'none');
   }
+}
+
+function isPull(actions: readonly RepositoryAction[]): boolean {
+  return actions.every((action) => action === 'pull');
 }

@@ -62,6 +62,7 @@ export class VouchedByRegistry {
     // A token that was fetched elsewhere is the client's own affair, where nobody is to be let through in particular.
     if (!wrapped && (this.logins.limited || this.tokens.isOwn(token)))
       throw refuse('invalid_token');
+    if (!this.#isLetThrough(context, wrapped?.username)) throw refuse('invalid_token');
     const challenged = (asked: string | undefined) => refuse(reasonIn(asked));
     const authorization = `Bearer ${wrapped?.token ?? token}`;
     const identity = this.#client(registry, authorization, wrapped?.username, challenged);
@@ -111,7 +112,8 @@ export class VouchedByRegistry {
     const { grant } = askedOf(context, 'token').request;
     if (grant.kind === 'refresh_token') {
       const login = this.tokens.unseal(grant.refreshToken, context.home);
-      if (login?.refreshToken === undefined) return this.refusals.login(context, 'ended');
+      if (login?.refreshToken === undefined || !this.#isLetThrough(context, login.username))
+        return this.refusals.login(context, 'ended');
       return { username: login.username, login: { refreshToken: login.refreshToken } };
     }
     const shown = grant.kind === 'password' ? grant : context.credentials;
@@ -122,9 +124,17 @@ export class VouchedByRegistry {
       return this.refusals.login(context, 'wrong', username);
     }
     if (shown.scheme !== 'none') return this.refusals.login(context, 'wrong');
-    if (this.logins.limited && !this.policy.withoutLogin(context))
-      return this.refusals.login(context, 'none');
+    if (!this.#isLetThrough(context, undefined)) return this.refusals.login(context, 'none');
     return { username: undefined, login: undefined };
+  }
+
+  /** Where logins are listed, what was given to nobody is worth what a client without a login may do here and now. */
+  #isLetThrough(context: RequestContext, username: string | undefined): boolean {
+    return (
+      !this.logins.limited ||
+      username !== undefined ||
+      this.policy.withoutLogin(context) !== undefined
+    );
   }
 
   #client(

@@ -92,6 +92,23 @@ describe('what a registry said to a client with a login of its own', () => {
     expect(await index.links(APP, DIGEST)).toEqual([]);
   });
 
+  it('stays under other names, whatever is taken back under one', async () => {
+    for (const [name, via] of [
+      [APP, ALICE],
+      [APP, BOB],
+      [OTHER, ALICE],
+    ] as const)
+      await index.link(name, DIGEST, linkOf(via));
+
+    await index.unlink(APP, { via: ALICE, digest: DIGEST });
+    const one = [await index.links(APP, DIGEST), await index.links(OTHER, DIGEST)];
+    await index.unlink(APP);
+    const all = [await index.links(APP, DIGEST), await index.links(OTHER, DIGEST)];
+
+    expect(one).toEqual([[linkOf(BOB)], [linkOf(ALICE)]]);
+    expect(all).toEqual([[], [linkOf(ALICE)]]);
+  });
+
   it('is void where a push came between question and answer', async () => {
     const { version } = await index.tag(APP, TAG, ALICE);
     await index.forgetTag(APP, TAG);

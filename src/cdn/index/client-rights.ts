@@ -30,9 +30,11 @@ interface Yes {
 /** An index beside which clients' rights are remembered; all else is the index's own. */
 export class ClientRights implements ContentIndex {
   readonly #yeses: LRUCache<string, Yes>;
-  /** The keys of {@link #yeses}, by name and digest, and by whose they are. */
-  readonly #byContent = new Map<string, Set<string>>();
-  readonly #byClient = new Map<Via, Set<string>>();
+  /**
+   * The keys of {@link #yeses}, by digest, and by name and via: a stranger has rights taken back as often as he is refused, and
+   * must not have all of them looked through.
+   */
+  readonly #groups = new Map<string, Set<string>>();
   readonly #tags: LRUCache<string, TagRecord>;
   /** Raised by each push and deletion: what was asked for before must not be remembered after it. */
   #version = 0;
@@ -47,7 +49,7 @@ export class ClientRights implements ContentIndex {
       max: MAX_LINKS,
       ...passing,
       dispose: (yes, key, reason) => {
-        if (reason !== 'set') this.#forgetKey(yes, key);
+        if (reason !== 'set') this.#leaveGroups(yes, key);
       },
     });
     this.#tags = new LRUCache({ max: MAX_TAGS, ...passing });
@@ -55,31 +57,34 @@ export class ClientRights implements ContentIndex {
 
   async links(name: CanonicalName, digest: Digest): Promise<readonly Link[]> {
     const lasting = await this.index.links(name, digest);
-    const keys = this.#byContent.get(contentKey(name, digest));
-    if (!keys) return lasting;
     // One that is too old is disposed of by being asked for.
-    const passing = [...keys].flatMap((key) => this.#yeses.get(key)?.link ?? []);
+    const passing = [...(this.#groups.get(digest) ?? [])].flatMap((key) => {
+      const yes = this.#yeses.get(key);
+      return yes?.name === name ? yes.link : [];
+    });
     return [...lasting, ...passing];
   }
 
   async link(name: CanonicalName, digest: Digest, link: Link): Promise<void> {
     if (!isClients(link.via)) return this.index.link(name, digest, link);
     if (!(await this.index.content(digest))) return;
-    const content = contentKey(name, digest);
-    const key = `${content} ${link.via} ${link.mediaType === undefined ? 'blob' : 'manifest'}`;
-    this.#yeses.set(key, { name, digest, link });
-    noteIn(this.#byContent, content, key);
-    noteIn(this.#byClient, link.via, key);
+    const noun = link.mediaType === undefined ? 'blob' : 'manifest';
+    const key = `${name} ${digest} ${link.via} ${noun}`;
+    const yes = { name, digest, link };
+    this.#yeses.set(key, yes);
+    for (const group of groupsOf(yes))
+      this.#groups.set(group, (this.#groups.get(group) ?? new Set()).add(key));
   }
 
   async unlink(name: CanonicalName, only: { digest?: Digest; via?: Via } = {}): Promise<void> {
-    const own = only.via && (this.#byClient.get(only.via) ?? []);
+    const { digest, via } = only;
+    const group = digest ?? (via === undefined ? undefined : readerKey(name, via));
     this.#drop(
+      group === undefined ? [...this.#yeses.keys()] : this.#groups.get(group),
       (yes) =>
         yes.name === name &&
         (only.digest === undefined || yes.digest === only.digest) &&
         (only.via === undefined || yes.link.via === only.via),
-      own,
     );
     if (only.via === undefined || !isClients(only.via)) await this.index.unlink(name, only);
   }
@@ -124,7 +129,7 @@ export class ClientRights implements ContentIndex {
   }
 
   async remove(digest: Digest): Promise<void> {
-    this.#drop((yes) => yes.digest === digest);
+    this.#drop(this.#groups.get(digest));
     await this.index.remove(digest);
   }
 
@@ -175,33 +180,28 @@ export class ClientRights implements ContentIndex {
     return this.index.close();
   }
 
-  /** @param among the keys to look at, where not all of them come into question. */
-  #drop(isMeant: (yes: Yes) => boolean, among: Iterable<string> = this.#yeses.keys()): void {
-    const meant = [...among].filter((key) => {
-      const yes = this.#yeses.peek(key);
-      return yes !== undefined && isMeant(yes);
-    });
-    for (const key of meant) this.#yeses.delete(key);
+  #drop(keys: Iterable<string> = [], isMeant: (yes: Yes) => boolean = () => true): void {
+    for (const key of keys) {
+      const yes = this.#yeses.peek(key, { allowStale: true });
+      if (yes && isMeant(yes)) this.#yeses.delete(key);
+    }
   }
 
-  #forgetKey({ name, digest, link }: Yes, key: string): void {
-    forgetIn(this.#byContent, contentKey(name, digest), key);
-    forgetIn(this.#byClient, link.via, key);
+  #leaveGroups(yes: Yes, key: string): void {
+    for (const group of groupsOf(yes)) {
+      const keys = this.#groups.get(group);
+      keys?.delete(key);
+      if (keys?.size === 0) this.#groups.delete(group);
+    }
   }
 }
 
-function noteIn<K>(keys: Map<K, Set<string>>, at: K, key: string): void {
-  keys.set(at, (keys.get(at) ?? new Set()).add(key));
+function groupsOf({ name, digest, link: { via } }: Yes): readonly string[] {
+  return [digest, readerKey(name, via)];
 }
 
-function forgetIn<K>(keys: Map<K, Set<string>>, at: K, key: string): void {
-  const left = keys.get(at);
-  left?.delete(key);
-  if (left?.size === 0) keys.delete(at);
-}
-
-function contentKey(name: CanonicalName, digest: Digest): string {
-  return `${name} ${digest}`;
+function readerKey(name: CanonicalName, via: Via): string {
+  return `${name} ${via}`;
 }
 
 function tagKey(name: CanonicalName, tag: Tag, via: Via): string {
