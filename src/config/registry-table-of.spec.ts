@@ -343,6 +343,17 @@ describe('a config file that is wrong', () => {
   });
 
   it.each([
+    ['that stand for a text', 'x'],
+    ['that stand for nothing much', '[]'],
+  ])('does not begin to look for the anchors of very many aliases, %s', (_what, anchored) => {
+    const text = `registries: &a ${anchored}\nmore: [${'*a, '.repeat(60_000)}*a]`;
+
+    expect(faultsOf(text)).toEqual([
+      expect.stringMatching(/^tidegate\.yaml:2: has more aliases .* than 1000; write out/),
+    ]);
+  });
+
+  it.each([
     ['constructor', /neither a dot nor a port/],
     ['__proto__', /neither a dot nor a port/],
     ['library', /neither a dot nor a port/],

@@ -19,16 +19,21 @@ export type YamlPath = readonly PropertyKey[];
 
 /** Beyond this an alias is no short form but a bomb. */
 const MAX_ALIASES = 100;
+/** In all, whatever they stand for: the parser goes through all of them for each. */
+const MAX_ALIASES_IN_ALL = 1_000;
 const MAX_LENGTH = 1024 * 1024;
 /** What is wrong in more places is another file than was meant: it shall neither hold up the gate nor fill its log. */
 export const MAX_TOLD = 50;
 
 /** The parser's own messages quote the text, which may be a password. */
 const FAULTS: Readonly<Record<string, string>> = {
+  ALIAS_WITHOUT_ANCHOR:
+    'has an alias (*) without its anchor (&) before it; write out what is meant',
   DUPLICATE_KEY: 'has a key for the second time in one map; keep one of them',
   MULTIPLE_DOCS: 'begins a second document; keep everything in one',
   RESOURCE_EXHAUSTION: 'is nested too deeply; it cannot be what is meant',
   TAB_AS_INDENT: 'is indented by a tab; use spaces',
+  TOO_MANY_ALIASES: `has more aliases (*) than ${MAX_ALIASES_IN_ALL}; write out what is meant`,
   TAG_RESOLVE_FAILED: 'has a tag (!); leave it out, and put text with a ! in front into quotes',
 };
 
@@ -64,6 +69,7 @@ export class YamlDocument {
       const found = [
         ...[...errors, ...warnings].map(({ code, pos }) => ({ code, at: pos[0] })),
         ...keysTwice(this.#document).map((at) => ({ code: 'DUPLICATE_KEY', at })),
+        ...oddAliases(this.#document),
       ];
       for (const { code, at } of found.slice(0, MAX_TOLD)) {
         const fault = FAULTS[code] ?? `is not YAML (${code}); correct its form`;
@@ -72,25 +78,9 @@ export class YamlDocument {
       if (found.length > 0) return;
       // A document without anything reads as nothing, or as an empty text.
       this.value = this.#document.toJS({ maxAliasCount: MAX_ALIASES }) || undefined;
-    } catch (error) {
-      faults.add(this.#whyUnread(error));
+    } catch {
+      faults.add(`${file} cannot be read: it is nested too deeply, or has too many aliases`);
     }
-  }
-
-  #whyUnread(error: unknown): string {
-    let line: number | undefined;
-    const document = this.#document;
-    if (document && error instanceof ReferenceError)
-      visit(document, {
-        Alias: (_, alias) => {
-          if (alias.resolve(document)) return undefined;
-          line = this.#lines.linePos(startOf(alias) ?? 0).line;
-          return visit.BREAK;
-        },
-      });
-    return line === undefined
-      ? `${this.file} cannot be read: it is nested too deeply, or has too many aliases`
-      : `${this.file}:${line}: has an alias (*) without its anchor (&) before it; write out what is meant`;
   }
 
   /** The line of what stands at the path, or of the nearest thing around it; from 1. */
@@ -123,6 +113,26 @@ function keysTwice(document: Document.Parsed): number[] {
         if (seen.has(key.value)) found.push(startOf(key) ?? 0);
         seen.add(key.value);
       }
+    },
+  });
+  return found;
+}
+
+/** Aliases that stand for nothing, and the one that is one too many. */
+function oddAliases(document: Document.Parsed): { code: string; at: number }[] {
+  const found: { code: string; at: number }[] = [];
+  const anchors = new Set<string>();
+  let count = 0;
+  visit(document, {
+    Node: (_, node) => {
+      if (!isAlias(node)) {
+        if (node.anchor !== undefined) anchors.add(node.anchor);
+        return;
+      }
+      const at = startOf(node) ?? 0;
+      if (!anchors.has(node.source)) found.push({ code: 'ALIAS_WITHOUT_ANCHOR', at });
+      count += 1;
+      if (count === MAX_ALIASES_IN_ALL + 1) found.push({ code: 'TOO_MANY_ALIASES', at });
     },
   });
   return found;
