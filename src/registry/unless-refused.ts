@@ -1,4 +1,3 @@
-import { ClientLogin } from '../config/principal';
 import type { Source } from '../cdn/source';
 import { OciError } from '../oci/oci-error';
 import { DialError } from '../upstream/dialer';
@@ -6,20 +5,21 @@ import type { UpstreamResponse } from '../upstream/upstream.client';
 
 /**
  * Asks a registry to change something, and does what follows from a change: where it said yes, and where nobody can tell.
- * Not where it refused, or was never reached. A client's own login is the registry's to judge, and anybody can make one up: by
- * such a one only the registry's yes is a change, so that nobody who is refused closes what others may see.
+ * Not where it refused, or was never reached. Whoever asks without the gate's own credentials, as nobody or with a login of his
+ * own, is the registry's to judge, and anybody can do so: there only the registry's yes is a change, so that nobody who is
+ * refused closes what others may see.
  */
 export async function unlessRefused(
   { as }: Source,
   exchange: Promise<UpstreamResponse>,
   changed: () => Promise<void>,
 ): Promise<UpstreamResponse> {
-  const clients = as instanceof ClientLogin;
+  const anybody = as !== 'configured';
   const answer = await exchange.catch(async (error: unknown) => {
-    if (!clients && !isRefusal(error)) await changed();
+    if (!anybody && !isRefusal(error)) await changed();
     throw error;
   });
-  if (!clients || (answer.status >= 200 && answer.status < 300)) await changed();
+  if (!anybody || (answer.status >= 200 && answer.status < 300)) await changed();
   return answer;
 }
 

@@ -1,6 +1,6 @@
 /** In relay a made-up login reaches the registry, which refuses it: by then nothing of what others may see is closed. */
 import { startGate, type Gate } from '../support/gate';
-import { send, tokenFor } from '../support/http';
+import { basic, send, tokenFor } from '../support/http';
 import { imageOf, layersWith } from '../support/images';
 import { eventually } from '../support/lifecycle';
 import { startRegistry, type Registry } from '../support/registry';
@@ -12,6 +12,12 @@ const [digest = ''] = image.blobs.keys();
 const TAG = '/v2/team/app/manifests/1';
 const BLOB = `/v2/team/app/blobs/${digest}`;
 const SCOPE = 'repository:team/app:pull,push,delete';
+
+const deeds = [
+  ['DELETE', `/v2/team/app/manifests/${image.digest}`, undefined],
+  ['DELETE', BLOB, undefined],
+  ['PUT', TAG, image.manifest],
+] as const;
 
 describeWith(['docker-registry', 'htpasswd', 'openssl'], 'a made-up login in relay', () => {
   let registry: Registry;
@@ -30,12 +36,6 @@ describeWith(['docker-registry', 'htpasswd', 'openssl'], 'a made-up login in rel
       return [tag, blob].every(({ headers }) => /; hit/.test(String(headers['cache-status'])));
     });
   });
-
-  const deeds = [
-    ['DELETE', `/v2/team/app/manifests/${image.digest}`, undefined],
-    ['DELETE', BLOB, undefined],
-    ['PUT', TAG, image.manifest],
-  ] as const;
 
   it.each([
     ['answers', 401],
@@ -63,3 +63,36 @@ describeWith(['docker-registry', 'htpasswd', 'openssl'], 'a made-up login in rel
     expect((await owner.ask(BLOB)).status).toBe(404);
   });
 });
+
+describeWith(
+  ['docker-registry'],
+  'a stranger in relay, before a registry that asks for no login',
+  () => {
+    it('closes nothing by pushes and deletions that the registry does not do', async () => {
+      const registry = await startRegistry({ deletes: false });
+      await seed(registry, 'team/app', '1', image);
+      const gate = await startGate({ AUTH_MODE: 'relay', UPSTREAM_REGISTRY: registry.url });
+      const reader = { headers: basic({ username: 'any', password: 'body' }) };
+      const read = (path: string) => send(`${gate.url}${path}`, reader);
+      await read(BLOB);
+      await eventually('it is held', async () => {
+        const answers = await Promise.all([read(TAG), read(BLOB)]);
+        return answers.every(({ headers }) => /; hit/.test(String(headers['cache-status'])));
+      });
+
+      const refusals: number[] = [];
+      for (const [method, path] of deeds) {
+        const headers = { ...reader.headers, 'content-type': image.mediaType };
+        const body = method === 'PUT' ? imageOf(layersWith(10)).manifest : undefined;
+        refusals.push((await send(`${gate.url}${path}`, { method, headers, body })).status);
+      }
+
+      expect(refusals).toEqual([405, 405, 400]);
+      for (const path of [TAG, BLOB]) {
+        const { status, headers } = await read(path);
+        expect([path, status]).toEqual([path, 200]);
+        expect(headers['cache-status']).toContain('hit');
+      }
+    });
+  },
+);

@@ -18,6 +18,8 @@ export interface RegistryOptions {
   readonly guest?: Account;
   /** With tokens: which repositories everybody may pull, without a login. */
   readonly isPublic?: (repository: string) => boolean;
+  /** False for one that deletes nothing, as most do not. */
+  readonly deletes?: boolean;
 }
 
 /** One line of the registry's access log. */
@@ -95,7 +97,7 @@ export class Registry {
 
 /** Starts a registry. It is empty, and gone when the spec is over. */
 export async function startRegistry(options: RegistryOptions = {}): Promise<Registry> {
-  const { auth = 'none', port = 0, guest, isPublic } = options;
+  const { auth = 'none', port = 0, guest, isPublic, deletes = true } = options;
   const folder = freshFolder('registry');
   const credentials = auth === 'none' ? undefined : { username: 'robot', password: unique('up-') };
   const tokens =
@@ -108,7 +110,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Regi
     storage: {
       // Its storage in memory copies a blob with each write: a large layer takes it many seconds.
       filesystem: { rootdirectory: join(folder, 'storage') },
-      delete: { enabled: true },
+      delete: { enabled: deletes },
     },
     http: { addr: `127.0.0.1:${port}`, secret: 'only-for-tests' },
   };
