@@ -38,14 +38,23 @@ describe('a login of a client’s own that is refused', () => {
 
   afterEach(() => index.close());
 
-  it('loses what it was allowed', async () => {
-    await permission.grant(ann, DIGEST, undefined, permission.now(ann));
-    const before = await permission.linkFor(ann, DIGEST, 'blob');
+  it.each([
+    ['one that was taken', ann],
+    ['none at all, where the registry gave without', showsNothing],
+  ])('loses what it was allowed: %s', async (_what, source) => {
+    await permission.grant(source, DIGEST, undefined, permission.now(source));
+    const before = await permission.linkFor(source, DIGEST, 'blob');
 
-    await permission.refused(ann);
+    await permission.refused(source);
 
     expect(before).toBeDefined();
-    expect(await permission.linkFor(ann, DIGEST, 'blob')).toBeUndefined();
+    expect(await permission.linkFor(source, DIGEST, 'blob')).toBeUndefined();
+  });
+
+  it('has what is given to nobody in particular, though it shows nothing itself', async () => {
+    await permission.grant(nobody, DIGEST, undefined, permission.now(nobody));
+
+    expect(await permission.linkFor(showsNothing, DIGEST, 'blob')).toBeDefined();
   });
 
   it.each([

@@ -1,6 +1,5 @@
 /** May this reader have this digest under this name? Only the upstream's own yes opens what is held. */
 import { Inject, Injectable } from '@nestjs/common';
-import { ClientLogin } from '../config/principal';
 import { Log } from '../journal/log';
 import type { Digest } from '../oci/digest';
 import type { CanonicalName } from '../oci/repository-name';
@@ -8,7 +7,7 @@ import { UpstreamFaults } from '../upstream/upstream-faults';
 import { Cache } from './cache';
 import { Changes, type Moment } from './changes';
 import type { Link } from './index/content-index';
-import { isClients, nameOf, viaOf, viasFor, type Source, type Via } from './source';
+import { nameOf, viaOf, viasFor, type Source, type Via } from './source';
 
 /** As what content is asked for: an upstream's yes to one is none to the other. */
 export type Noun = 'manifest' | 'blob';
@@ -90,10 +89,7 @@ export class Permission {
 
   /** The upstream refused this source its repository: what it was allowed before counts no more. */
   async refused(source: Source): Promise<void> {
-    const via = viaOf(source);
-    // Who shows no login was asked for one: that says nothing of those to whom the registry gives without.
-    if (source.as instanceof ClientLogin && !isClients(via)) return;
-    await this.#takeBack(nameOf(source), { via });
+    await this.#takeBack(nameOf(source), { via: viaOf(source) });
   }
 
   /** The digest is gone from the repository, for everybody. */

@@ -16,7 +16,7 @@ export interface Source {
  * By which credentials an upstream said yes: `anonymous.<hash>` or `configured.<hash>`. The hash is of the registry's address
  * and of the configured user names, so that a yes to other credentials, or of another registry under the same name, is none.
  * Several accounts of one registry are equals: what one of them was shown, all may see.
- * `client.<hash>` is a client's own login, under a key that ends with the process: it is not for the disk.
+ * `client.<hash>` is a client's own login, or its showing none, under a key that ends with the process: it is not for the disk.
  */
 export type Via = string & { readonly __brand: 'Via' };
 
@@ -38,7 +38,7 @@ export function viasFor(source: Pick<Source, 'registry' | 'as'>): readonly Via[]
   return own === anonymous ? [own] : [own, anonymous];
 }
 
-/** True for what a client's own login was told. */
+/** True for what a client was told, by whatever login it showed. */
 export function isClients(via: Via): boolean {
   return via.startsWith(CLIENT);
 }
@@ -46,12 +46,13 @@ export function isClients(via: Via): boolean {
 const CLIENT = 'client.';
 const key = randomBytes(32);
 
-/** A client that shows nothing is as anonymous as anybody. */
+/**
+ * Those who show nothing are one: what the registry refuses to them it may still give to the gate, which fetches a token as
+ * nobody, so that a refusal of theirs takes back what they were shown, and that alone.
+ */
 function clientVia(registry: Registry, login: ClientLogin): Via {
-  const authorization = login.authorizationFor(registry);
-  if (authorization === undefined) return via(registry, false);
   const hash = createHmac('sha256', key).update(
-    JSON.stringify([registry.url.origin, authorization]),
+    JSON.stringify([registry.url.origin, login.authorizationFor(registry) ?? null]),
   );
   return `${CLIENT}${hash.digest('hex').slice(0, 32)}` as Via;
 }
