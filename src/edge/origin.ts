@@ -58,8 +58,7 @@ export function originOf(
   const registry = host === undefined || anyHost ? undefined : registryOf(host, publicUrl, table);
   return {
     address,
-    addressCounts:
-      (behindProxy && forwarded(request, 'x-forwarded-for') !== undefined) || !isForwarded(request),
+    addressCounts: !isForwarded(request) || (behindProxy && isEndOfChain(request, trusts)),
     client: blockOf(address),
     base:
       registry && host
@@ -67,6 +66,16 @@ export function originOf(
         : (publicUrl ?? `${scheme}://${host ?? 'localhost'}`),
     registry,
   };
+}
+
+/**
+ * True when the operator's proxies say for whom they ask, and that one asks for nobody else: whoever stands further left in
+ * X-Forwarded-For was let in by a proxy that is none of the operator's, or is made up.
+ */
+function isEndOfChain(request: IncomingMessage, trusts: TrustedProxy): boolean {
+  const said = String(request.headers['x-forwarded-for'] ?? '').split(',');
+  const believed = proxyaddr.all(request, trusts).length - 1;
+  return said.every((entry) => entry.trim() !== '') && said.length === believed;
 }
 
 /** Proxies that were never told to say for whom they ask still give themselves away by one of these. */

@@ -2,7 +2,7 @@
  * The gate's own accounts at registries: whose turn it is, who was told to wait, and who is refused. Several accounts of one
  * registry are equals, so that what one may not do now another one does.
  */
-import { createHash } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { ClientLogin, type Principal } from '../config/principal';
 import type { Registry, RegistryCredentials } from '../config/registry-table';
@@ -34,6 +34,8 @@ interface Relation {
 
 /** Clients with logins of their own, beside the gate. */
 const MAX_ASKERS = 1_000;
+// Remembered under a key that nobody else has, so that a memory dump tells no logins.
+const key = randomBytes(32);
 /** Milliseconds. A registry may lock an account that shows a wrong password too often. */
 const REST = 5 * 60_000;
 
@@ -156,7 +158,9 @@ function keyOf(registry: Registry, who: Login | ClientLogin): string {
   if (!(who instanceof ClientLogin))
     return who ? `configured ${registry.credentials.indexOf(who)}` : 'anonymous';
   const login = who.authorizationFor(registry);
-  return login === undefined ? 'anonymous' : createHash('sha256').update(login).digest('base64');
+  return login === undefined
+    ? 'anonymous'
+    : createHmac('sha256', key).update(login).digest('base64');
 }
 
 /** For the log. */

@@ -4,6 +4,7 @@
  */
 import { Inject, Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
+import { plainRegistry } from '../config/built-in-registries';
 import type { Mirror, Registry } from '../config/registry-table';
 import { Log } from '../journal/log';
 import { OciError } from '../oci/oci-error';
@@ -128,18 +129,5 @@ function changeKeyOf({ registry, mirrored, path }: UpstreamRequest): string {
  * proxy is for all that is asked in its name, and its certificates are for hosts that the operator named.
  */
 function asRegistry({ name, proxy, ca }: Registry, { url }: Mirror, index: number): Registry {
-  return {
-    name: `mirror ${index + 1} of ${name}`,
-    url,
-    hosts: [],
-    credentials: [],
-    mirrors: [],
-    library: false,
-    redirects: 'follow',
-    redirectHosts: [],
-    authHosts: [],
-    proxy,
-    ca,
-    builtIn: false,
-  };
+  return { ...plainRegistry(`mirror ${index + 1} of ${name}`, url), proxy, ca };
 }

@@ -49,11 +49,19 @@ describeWith(['docker-registry'], 'a trusted network', () => {
     },
   );
 
-  it('is known by the address that a trusted proxy forwards, whatever was made up before it', async () => {
+  it('is known by the address that a trusted proxy forwards', async () => {
     expect(await status(PROXY, { 'x-forwarded-for': '10.1.2.3' })).toBe(200);
     expect(await status(PROXY, { 'x-forwarded-for': '203.0.113.7' })).toBe(401);
     expect(await status(PROXY, { 'x-forwarded-for': '10.1.2.3, 203.0.113.7' })).toBe(401);
     expect(await status(PROXY)).toBe(401);
+  });
+
+  it('is not known by the address of a proxy in it that nobody trusts, and that forwards for others', async () => {
+    expect(await status(PROXY, { 'x-forwarded-for': '203.0.113.7, 10.1.2.3' })).toBe(401);
+    expect(await status(PROXY, { 'x-forwarded-for': `10.1.2.3, ${CHATTY}` })).toBe(200);
+    expect(await status(PROXY, { 'x-forwarded-for': `203.0.113.7, 10.1.2.3, ${CHATTY}` })).toBe(
+      401,
+    );
   });
 
   it('is not taken for the client where it is a proxy that does not say for whom it asks', async () => {

@@ -10,6 +10,7 @@ import { Accounts } from '../../src/auth/accounts/accounts.service';
 import { prepareDataDir } from '../../src/config/data-dir';
 import { openSecrets } from '../../src/config/open-secrets';
 import { readSettings } from '../../src/config/read-settings';
+import { plainRegistry } from '../../src/config/built-in-registries';
 import { Registries, RegistryTable, type Registry } from '../../src/config/registry-table';
 import { EdgeListener } from '../../src/edge/edge.listener';
 import { createServer } from '../../src/edge/server';
@@ -30,19 +31,7 @@ export interface GateOfMany {
 
 /** A registry behind the gate as the table would have it, without anything that is not said. */
 export function registryAt(name: string, url: URL, more: Partial<Registry> = {}): Registry {
-  return {
-    name,
-    url,
-    hosts: [],
-    credentials: [],
-    mirrors: [],
-    library: false,
-    redirects: 'follow',
-    redirectHosts: [],
-    authHosts: [],
-    builtIn: false,
-    ...more,
-  };
+  return { ...plainRegistry(name, url), ...more };
 }
 
 /** @param registries the first is the default one. */

@@ -1,5 +1,6 @@
 /** The upstream room put together by hand, as its module does it, with short limits. */
 import { pino } from 'pino';
+import { plainRegistry } from '../../src/config/built-in-registries';
 import type { Registry } from '../../src/config/registry-table';
 import type { OutgoingProxy, Settings } from '../../src/config/settings';
 import { Dialer } from '../../src/upstream/dialer';
@@ -73,17 +74,5 @@ export function upstreamFixture(limits: UpstreamLimits = {}): UpstreamFixture {
 /** A registry of the table, with nothing but what is given. */
 export function registryAt(url: string | URL, more: Partial<Registry> = {}): Registry {
   const at = new URL(url);
-  return {
-    name: at.host,
-    url: at,
-    hosts: [],
-    credentials: [],
-    mirrors: [],
-    library: false,
-    redirects: 'follow',
-    redirectHosts: [],
-    authHosts: [],
-    builtIn: false,
-    ...more,
-  };
+  return { ...plainRegistry(at.host, at), ...more };
 }
