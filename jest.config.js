@@ -4,6 +4,10 @@ module.exports = {
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   roots: ['<rootDir>/src', '<rootDir>/test'],
   testMatch: ['**/*.spec.ts'],
+  // One process for all of it would be busy with its own gigabytes, and the gates in it slow. A new one begins beyond that.
+  workerIdleMemoryLimit: '512MB',
+  // No figure in time is asserted here: this is for what hangs.
+  testTimeout: 20_000,
   transform: {
     '^.+\\.ts$': [
       '@swc/jest',
