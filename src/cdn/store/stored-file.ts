@@ -44,7 +44,8 @@ export class StoredFile implements StoredContent {
     let opened: StoredFile | undefined;
     try {
       const stat = await file.stat({ bigint: true });
-      if (!stat.isFile()) return undefined;
+      // Removed between the two calls: it is gone, and its time of change is that of the removal.
+      if (!stat.isFile() || stat.nlink === 0n) return undefined;
       const size = Number(stat.size);
       const stamp = [stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs].join('.');
       opened = new StoredFile(file, { size, stamp, from, to: Math.min(to ?? size, size) });
