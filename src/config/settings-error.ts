@@ -26,16 +26,23 @@ export class Faults {
 }
 
 const MAX_SHOWN = 100;
+/** What a terminal obeys or does not show: DEL and C1 controls, text direction, zero width, line and paragraph ends. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /**
- * A value as a fault shows it: quoted, with control characters escaped, of bounded length, and without what may be a
+ * A value as a fault shows it: quoted, with what cannot be seen escaped, of bounded length, and without what may be a
  * password in it, since URLs with `user:password@` and signed queries get pasted into any setting.
  */
 export function shownValue(text: string): string {
   const harmless = text.replace(/^.*@/s, '***@').replace(/\?.*$/s, '?…');
-  return JSON.stringify(
-    harmless.length > MAX_SHOWN ? `${harmless.slice(0, MAX_SHOWN)}…` : harmless,
-  );
+  const shown = harmless.length > MAX_SHOWN ? `${harmless.slice(0, MAX_SHOWN)}…` : harmless;
+  return JSON.stringify(shown).replace(UNSEEN, escaped);
+}
+
+/** As JSON writes it: a backslash, `u` and four digits for each half. */
+function escaped(character: string): string {
+  const halves = Array.from({ length: character.length }, (_, at) => character.charCodeAt(at));
+  return halves.map((half) => `\\u${half.toString(16).padStart(4, '0')}`).join('');
 }
 
 /** The short reason of a failed system call, such as `ENOENT`. */
