@@ -11,6 +11,7 @@ import { createServer as createHttps, type Server as TlsServer } from 'node:http
 import type { Socket } from 'node:net';
 import type { Settings } from '../config/settings';
 import type { Log } from '../journal/log';
+import { ConnectionLimit, connectionsFor } from './connection-limit';
 
 const IDLE = 60_000;
 /** A client may stop reading for longer than it may stop sending: engines unpack while they download. */
@@ -29,15 +30,24 @@ const OPTIONS = {
  * A server that is not listening yet. Requests that expect `100 Continue` come to the listener like all others. Several
  * at once on one connection end it: no registry client pipelines, and answers that wait for others would hide from the
  * idle rule, and from whatever is counted when an answer ends.
+ * @param connections how many may be open at once.
  */
-export function createServer({ tls }: Settings, log: Log, listener: RequestListener): Server {
+export function createServer(
+  { tls }: Settings,
+  log: Log,
+  listener: RequestListener,
+  connections: number = connectionsFor(),
+): Server {
   const server = tls
     ? createHttps({ ...OPTIONS, handshakeTimeout: IDLE, ...readTls(tls) })
     : createHttp(OPTIONS);
+  const limit = new ConnectionLimit(connections, log);
+  limit.watch(server);
   const exchanges = new WeakMap<Socket, Exchange>();
   const begin: RequestListener = (request, response) => {
     // While the gate drains, a connection ends with the answer that is under way.
     if (!server.listening) response.shouldKeepAlive = false;
+    response.once('close', limit.busy(request.socket));
     exchanges.set(request.socket, { request, response, idles: 0, sent: 0, followed: false });
     listener(request, response);
   };
