@@ -34,7 +34,7 @@ describe.each(['http', 'https'])('the limit on connections, of %s', (scheme) => 
     const lines: string[] = [];
     const log = pino({ base: null }, { write: (line: string) => void lines.push(line) });
     const tls = scheme === 'https' ? tlsFiles() : undefined;
-    const server = createServer({ ...settingsFor(), tls }, log, listener, MOST);
+    const server = createServer({ ...settingsFor(), tls }, log, listener, { connections: MOST });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     atTheEnd(() => {

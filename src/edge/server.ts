@@ -30,13 +30,14 @@ const OPTIONS = {
  * A server that is not listening yet. Requests that expect `100 Continue` come to the listener like all others. Several
  * at once on one connection end it: no registry client pipelines, and answers that wait for others would hide from the
  * idle rule, and from whatever is counted when an answer ends.
+ * @param idle milliseconds without a byte after which it is asked whom that is to be laid to.
  * @param connections how many may be open at once.
  */
 export function createServer(
-  { tls }: Settings,
+  { tls }: Pick<Settings, 'tls'>,
   log: Log,
   listener: RequestListener,
-  connections: number = connectionsFor(),
+  { idle = IDLE, connections = connectionsFor() } = {},
 ): Server {
   const server = tls
     ? createHttps({ ...OPTIONS, handshakeTimeout: IDLE, ...readTls(tls) })
@@ -58,16 +59,17 @@ export function createServer(
       // The client may have all of it before the gate is told so, over TLS above all.
       earlier.followed = true;
       earlier.response.once('finish', () => {
-        if (earlier.response.shouldKeepAlive) begin(request, response);
+        // One that ended its connection leaves none on which another answer could begin, and none could ever end.
+        if (request.socket.writable) begin(request, response);
         else request.socket.destroy();
       });
     } else request.socket.destroy();
   };
   server.on('request', serve).on('checkContinue', serve).on('checkExpectation', serve);
-  server.setTimeout(IDLE, (socket: Socket) => {
+  server.setTimeout(idle, (socket: Socket) => {
     const exchange = exchanges.get(socket);
     if (!exchange || isStuck(exchange)) socket.destroy();
-    else socket.setTimeout(IDLE);
+    else socket.setTimeout(idle);
   });
   if (tls) reloadTls(server as TlsServer, tls, log);
   return server;
@@ -90,8 +92,9 @@ interface Exchange {
 function isStuck(exchange: Exchange): boolean {
   const { request, response } = exchange;
   if (response.writableFinished || response.destroyed) return true;
-  if (!request.complete) return request.readableFlowing === true;
-  if (!response.writableNeedDrain) return false;
+  // Whoever keeps a part of the request back is no less bound to take the answer.
+  if (!response.writableNeedDrain && !response.writableEnded)
+    return !request.complete && request.readableFlowing === true;
   const sent = response.socket?.bytesWritten ?? 0;
   exchange.idles = sent === exchange.sent ? exchange.idles + 1 : 1;
   exchange.sent = sent;
