@@ -158,11 +158,12 @@ describe('a lost admin password', () => {
       input: `${password}\n`,
     });
 
-    const answers = async () => {
-      const admin = { username: 'admin', password };
-      return (await gate.rest('GET', '/users', undefined, admin)).status;
-    };
-    await eventually('the new password opens', async () => (await answers()) === 200);
+    const admin = { username: 'admin', password };
+    const answer = await eventually('the new password opens', async () => {
+      const got = await gate.rest('GET', '/users', undefined, admin);
+      return got.status === 200 && got;
+    });
+    expect(answer.json<{ users: Listed[] }>().users).toHaveLength(1);
   });
 });
 
