@@ -1,6 +1,6 @@
 /** The folders of the gate: made, proved writable, and the data folder held by one gate at a time. */
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { FileLock } from './file-lock';
 import type { Settings } from './settings';
@@ -34,7 +34,7 @@ export function prepareDataDir({ dataDir, cache }: Folders): void {
 
 function prepare(name: FolderName, folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolders(folder);
     const probe = join(folder, `.writable-${randomBytes(6).toString('hex')}`);
     writeFileSync(probe, '', { flag: 'wx', mode: 0o600 });
     rmSync(probe);
@@ -42,6 +42,18 @@ function prepare(name: FolderName, folder: string): void {
     const reason = reasonOf(error);
     if (name === 'CACHE_DIR' && FULL.has(reason)) return;
     throw new Error(notWritable(name, folder, reason));
+  }
+}
+
+/** Node's own recursive `mkdir` never ends where a folder cannot be made though its parent is there, as in /proc. */
+function makeFolders(folder: string): void {
+  if (existsSync(folder)) return;
+  if (dirname(folder) !== folder) makeFolders(dirname(folder));
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    // Another gate that starts may have made it meanwhile.
+    if (!existsSync(folder)) throw error;
   }
 }
 
@@ -71,6 +83,9 @@ function notWritable(name: FolderName, folder: string, reason: string): string {
   const fault = `${name}=${folder} is not writable (${reason})`;
   if (reason === 'ENOTDIR' || reason === 'EEXIST') {
     return `${fault}: there is a file where a folder should be; set ${name} to another path`;
+  }
+  if (reason === 'ENOENT') {
+    return `${fault}: no folder can be made there; set ${name} to another path`;
   }
   if (FULL.has(reason)) {
     return `${fault}: the disk is full; make room, or set ${name} to another folder`;

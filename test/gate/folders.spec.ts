@@ -36,6 +36,19 @@ describe('a data folder', () => {
     expect(stderr).toContain(file);
   });
 
+  it.each(['DATA_DIR', 'CACHE_DIR'])(
+    'that no folder can be made in is named at once, as %s',
+    async (name) => {
+      const env = { ...UPSTREAM, DATA_DIR: freshFolder('data'), [name]: '/proc/none/of/these' };
+
+      const { code, stderr } = await runGate(env);
+
+      expect(code).toBe(1);
+      expect(stderr).toContain(`${name}=/proc/none/of/these is not writable (ENOENT)`);
+      expect(stderr).toContain('no folder can be made there');
+    },
+  );
+
   it('S30: gets secrets of its own, which nobody else can read, and none is ever shown', async () => {
     const [one, other] = [await startGate(UPSTREAM), await startGate(UPSTREAM)];
     const files = ['initial-admin-password', 'token-secret'];

@@ -6,6 +6,8 @@ import { Service } from './processes';
 const PROGRAM = join(__dirname, 'idle-connections.mjs');
 /** Of one process, so that it needs no more descriptors than others have. */
 const OF_ONE_PROCESS = 2_500;
+/** Milliseconds; a gate that is slower closes those that have been silent for a minute. */
+const PATIENCE = 60_000;
 
 export class IdleClients {
   private constructor(private readonly services: readonly Service[]) {}
@@ -20,7 +22,7 @@ export class IdleClients {
       services.push(new Service(process.execPath, args));
     }
     for (const service of services)
-      await service.until('all have connected', () => service.stdout.includes('\n'));
+      await service.until('all have connected', () => service.stdout.includes('\n'), PATIENCE);
     return new IdleClients(services);
   }
 

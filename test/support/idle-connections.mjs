@@ -1,5 +1,5 @@
 // Connections that want nothing: node idle-connections.mjs <port> <connections> <first source address, last part>.
-// Every second one is kept alive after a request that was answered, the others say nothing at all. Each line of stdout is
+// Every tenth one is kept alive after a request that was answered, the others say nothing at all. Each line of stdout is
 // how many of them are open, said once all have been tried, and whenever that changes later on.
 import { writeSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -35,7 +35,7 @@ function idle(number) {
         open -= 1;
         tell();
       });
-      if (number % 2 === 0) return resolve();
+      if (number % 10 !== 0) return resolve();
       socket.once('data', resolve);
       socket.write('GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n');
     });

@@ -110,7 +110,11 @@ export class Service {
   }
 
   /** Waits until something is there; a program that ends before it is an error that shows what it said. */
-  async until<T>(what: string, ask: () => T | undefined | false | Promise<T | undefined | false>) {
+  async until<T>(
+    what: string,
+    ask: () => T | undefined | false | Promise<T | undefined | false>,
+    milliseconds = 30_000,
+  ) {
     try {
       return await eventually(
         what,
@@ -118,7 +122,7 @@ export class Service {
           if (!this.running) throw new Error(`${this.command} ended before: ${what}`);
           return ask();
         },
-        30_000,
+        milliseconds,
       );
     } catch (error) {
       throw new Error(`${String(error)}\n${this.stdout.slice(-4000)}\n${this.stderr.slice(-4000)}`);
