@@ -4,6 +4,7 @@ import { answer, challenge, FaultServer, type Behaviour } from './support/fault-
 import { type InnerGate, openInnerGate } from './support/inner-gate';
 
 const LOGIN = { UPSTREAM_USERNAME: 'robot', UPSTREAM_PASSWORD: 'hunter2hunter2' };
+const ROBOT = `Basic ${Buffer.from('robot:hunter2hunter2').toString('base64')}`;
 const SINCE = String.raw`since \d{4}-\d\d-\d\dT[\d:.]+Z: `;
 
 const ends: Array<() => Promise<unknown>> = [];
@@ -49,7 +50,7 @@ it('is degraded while the gate cannot trust the TLS of its upstream', async () =
 
 it('is degraded while its own credentials are refused, and up again once they are taken', async () => {
   const refusing: Behaviour = challenge('Basic realm="r"');
-  const upstream = await FaultServer.start({ handler: refusing });
+  const upstream = await FaultServer.start({ handler: refusing, own: [ROBOT] });
   const gate = await gateBefore(upstream);
 
   await pull(gate);

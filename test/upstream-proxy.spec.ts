@@ -91,6 +91,9 @@ async function world(scheme: 'http' | 'https', proxyOptions: ConnectProxyOptions
     [`content.invalid:${port}`]: content.host,
   };
   const proxy = await started(ConnectProxy.start({ ...proxyOptions, hosts }));
+  // The proxy's own login stays with the proxy: none of them owns it.
+  registry.owns('Bearer good');
+  auth.owns(BASIC);
   auth.handler = json({ token: 'good' });
   content.handler = answer(200, 'layer');
   registry.handler = (request, response, seen) => {
@@ -132,7 +135,7 @@ async function world(scheme: 'http' | 'https', proxyOptions: ConnectProxyOptions
 describe.each(['http', 'https'] as const)('through a proxy with a login, over %s', (scheme) => {
   it('token, pull, redirect and push pass: no direct connection, no local look-up', async () => {
     const lookup = jest.spyOn(dns, 'lookup');
-    const { registry, auth, content, proxy, at, outgoingProxy, get, servers } = await world(scheme);
+    const { registry, auth, proxy, at, outgoingProxy, get, servers } = await world(scheme);
     const fixture = room({ outgoingProxy });
 
     const pulled = await fixture.client.request(get);
@@ -161,9 +164,6 @@ describe.each(['http', 'https'] as const)('through a proxy with a login, over %s
       headers: { host: 'registry.tide.invalid:5000' },
     });
     expect(auth.requests[0]?.headers.authorization).toBe(BASIC);
-    expect(content.foreignCredentials()).toEqual([]);
-    // The proxy's own login stays with the proxy.
-    expect(registry.foreignCredentials(['Bearer good'])).toEqual([]);
     expect(new Set(proxy.requests.map(({ method }) => method === 'CONNECT'))).toEqual(
       new Set([scheme === 'https']),
     );

@@ -2,8 +2,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { OciError, OciErrorCode } from '../oci/oci-error';
 
-/** What is still read of a body that nobody wants, so that the client can read the refusal before the connection ends. */
-const DRAIN_BYTES = 1024 * 1024;
+/**
+ * What is still read of a body that nobody wants, so that the client can read the refusal before the connection ends: a
+ * manifest that is a little too large (4 MiB is what fits) comes whole, or its client would see a reset in place of 413.
+ */
+const DRAIN_BYTES = 5 * 1024 * 1024;
 const DRAIN_MILLISECONDS = 2_000;
 
 /**

@@ -9,12 +9,18 @@ import type { Registry } from '../config/registry-table';
 const ACCESS = [{ type: 'repository', name: 'team/app', actions: ['pull'] }];
 const LOGIN = { username: 'ann', password: 'pässword:1' };
 
+const basicOf = (username: string, password: string) =>
+  `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+
 let upstream: FaultServer;
 let registry: Registry;
 let room: UpstreamFixture;
 
 beforeEach(async () => {
-  upstream = await FaultServer.start();
+  // In relay the client's login at the registry is the registry's to see.
+  upstream = await FaultServer.start({
+    own: [basicOf('ann', LOGIN.password), basicOf('ann', 'wrong')],
+  });
   registry = registryAt(upstream.url, {
     name: 'reg.example',
     credentials: [{ username: 'robot', password: 'the-gates-own' }],
@@ -22,13 +28,8 @@ beforeEach(async () => {
   room = upstreamFixture();
 });
 
-afterEach(() => {
-  for (const { headers } of upstream.requests)
-    expect(JSON.stringify(headers)).not.toContain(
-      Buffer.from('robot:the-gates-own').toString('base64'),
-    );
-  return upstream.close();
-});
+// The gate's own login is none of those: the server itself sees to that.
+afterEach(() => upstream.close());
 
 /** The registry asks by this challenge; its token endpoint answers so. */
 function asking(challenge: string | undefined, tokens = answer(200, '{"token":"t"}')): void {

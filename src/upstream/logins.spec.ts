@@ -59,7 +59,11 @@ const byTokens: Behaviour = (request, response, seen) => {
 
 beforeEach(async () => {
   fate = new Map();
-  upstream = await FaultServer.start({ handler: byBasic });
+  const own = [ANN, BEN, CAT].flatMap((account) => [
+    basicOf(account),
+    `Bearer ${account.username}`,
+  ]);
+  upstream = await FaultServer.start({ handler: byBasic, own });
   registry = registryAt(upstream.url, { name: 'reg.example', credentials: [ANN, BEN] });
   fixture = upstreamFixture();
 });

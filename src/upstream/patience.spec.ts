@@ -27,7 +27,7 @@ let registry: Registry;
 let fixture: UpstreamFixture;
 
 beforeEach(async () => {
-  upstream = await FaultServer.start({ handler: answer(200) });
+  upstream = await FaultServer.start({ handler: answer(200), own: [BASIC, 'Bearer t'] });
   registry = registryAt(upstream.url, { name: 'reg.example', credentials: [credentials] });
   fixture = upstreamFixture({ headerTimeout: 300 });
 });

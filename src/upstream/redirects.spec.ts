@@ -40,6 +40,7 @@ beforeEach(async () => {
   cdn = await FaultServer.start({ handler: answer(200, 'blob') });
   inside = redirect(new URL('/data?sig=a%2fb~c', cdn.url));
   upstream = await FaultServer.start({
+    own: [BASIC],
     handler: (request, response, seen) =>
       (request.headers.authorization === BASIC ? inside : challenge('Basic realm="r"'))(
         request,

@@ -26,7 +26,7 @@ let registry: Registry;
 let fixture: UpstreamFixture;
 
 beforeEach(async () => {
-  upstream = await FaultServer.start();
+  upstream = await FaultServer.start({ own: [BASIC, 'Bearer t', 'Bearer worthless'] });
   registry = registryAt(upstream.url, { name: 'reg.example', credentials: [credentials] });
   fixture = upstreamFixture();
 });

@@ -63,8 +63,12 @@ async function statusOf(request: UpstreamRequest): Promise<number> {
 beforeEach(async () => {
   issued = 0;
   good = new Set();
-  upstream = await FaultServer.start({ handler: guarded });
-  auth = await FaultServer.start({ handler: issue });
+  // Its own login, where it takes one itself, and every token that its endpoint gave.
+  upstream = await FaultServer.start({
+    handler: guarded,
+    own: [BASIC, /^Bearer (?:t\d+|worthless)$/],
+  });
+  auth = await FaultServer.start({ handler: issue, own: [BASIC] });
   registry = registryAt(upstream.url, { name: 'reg.example', credentials: [credentials] });
   fixture = upstreamFixture();
 });
@@ -245,6 +249,7 @@ describe('authorizationFor', () => {
   it('starts anew for a registry whose settings were reloaded', async () => {
     await fixture.tokens.authorizationFor(registry, 'configured', PULL);
 
+    auth.owns(`Basic ${Buffer.from('other:secret').toString('base64')}`);
     const reloaded = { ...registry, credentials: [{ username: 'other', password: 'secret' }] };
 
     expect(await fixture.tokens.authorizationFor(reloaded, 'configured', PULL)).toBe('Bearer t2');

@@ -71,7 +71,7 @@ function challengeThen(token: Behaviour): Behaviour {
 }
 
 beforeEach(async () => {
-  upstream = await FaultServer.start();
+  upstream = await FaultServer.start({ own: [BASIC, 'Bearer t'] });
   registry = registryAt(upstream.url, { name: 'reg.example', credentials: [credentials] });
 });
 

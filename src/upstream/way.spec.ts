@@ -103,6 +103,7 @@ describe('certificates of a registry', () => {
         : challenge(`Bearer realm="${realm}",service="s"`);
       return behaviour(request, response, seen);
     }, own);
+    upstream.owns('Bearer t');
     const { pull } = room();
     const hosts = { authHosts: ['localhost'], redirectHosts: ['localhost'] };
 
@@ -133,6 +134,7 @@ describe('the proxy of a registry', () => {
         : challenge(`Bearer realm="${auth.url}token",service="s"`);
       return behaviour(request, response, seen);
     }, tls);
+    upstream.owns('Bearer t');
     const proxy = await ConnectProxy.start({ username: 'out', password: 'ward' });
     atTheEnd(() => proxy.close());
     const everywhere = [upstream, auth, content];
@@ -155,7 +157,6 @@ describe('the proxy of a registry', () => {
 
     expect(everywhere.map(({ requests }) => requests.length)).toEqual([3, 1, 1]);
     expect(directly()).toEqual([]);
-    expect(everywhere.flatMap((each) => each.foreignCredentials(['Bearer t']))).toEqual([]);
   });
 
   it('is taken instead of that of the settings, and by nobody else', async () => {

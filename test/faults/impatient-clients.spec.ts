@@ -87,6 +87,7 @@ describe('clients that do not wait', () => {
 
   it('leave nothing open upstream when they go before their body is relayed', async () => {
     let slow = false;
+    upstream.owns(/^Bearer [0-9a-f]{16}$/);
     upstream.handler = async (incoming, response) => {
       if (incoming.url?.startsWith('/token')) {
         if (slow) await sleep(300);

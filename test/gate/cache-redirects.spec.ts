@@ -22,7 +22,8 @@ interface Scene {
 
 /** A registry that keeps its blobs on another host, behind addresses that are signed anew with each request. */
 async function scene(env: Record<string, string> = {}): Promise<Scene> {
-  const [registry, cdn] = [await FaultServer.start(), await FaultServer.start()];
+  const own = [basic(ROBOT).authorization];
+  const [registry, cdn] = [await FaultServer.start({ own }), await FaultServer.start()];
   atTheEnd(() => Promise.all([registry.close(), cdn.close()]));
   const image = imageOf(layersWith(4 * MIB));
   const [layer, bytes] = [...image.blobs].at(-1)!;
@@ -104,8 +105,6 @@ describe('a registry that leads to its blobs on another host, followed', () => {
 
     expect(gets(cdn, layer)).toHaveLength(1);
     expect(gets(registry, layer)).toHaveLength(1);
-    expect(cdn.foreignCredentials()).toEqual([]);
-    expect(registry.foreignCredentials([basic(ROBOT).authorization])).toEqual([]);
     expect(gate.output()).not.toContain(SIGNATURE);
     expect(gate.output()).not.toContain(ROBOT.password);
   });
@@ -129,7 +128,6 @@ describe('a registry that leads to its blobs on another host, followed', () => {
     const ranges = gets(cdn, layer).map(({ headers }) => headers.range);
     expect(ranges[0]).toBeUndefined();
     expect(ranges.at(-1)).toMatch(/^bytes=\d+-/);
-    expect(cdn.foreignCredentials()).toEqual([]);
     await eventually('it is held', () => new CacheFolder(gate).digests().includes(layer));
     const again = await who.ask(`/v2/team/app/blobs/${layer}`);
     expect(again.body.equals(bytes)).toBe(true);
@@ -162,7 +160,6 @@ describe('a registry that leads to its blobs on another host, followed', () => {
 
     // Not the registry's word: no refusal of the client's.
     expect(refused.status === 502 || refused.body.equals(bytes)).toBe(true);
-    expect(cdn.foreignCredentials()).toEqual([]);
   });
 });
 

@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { htpasswd } from '../support/clients';
 import { runGate, startGate } from '../support/gate';
@@ -48,26 +48,6 @@ describe('a data folder', () => {
       expect(stderr).toContain('no folder can be made there');
     },
   );
-
-  it('S30: gets secrets of its own, which nobody else can read, and none is ever shown', async () => {
-    const [one, other] = [await startGate(UPSTREAM), await startGate(UPSTREAM)];
-    const files = ['initial-admin-password', 'token-secret'];
-
-    for (const name of files) {
-      const [here, there] = [join(one.dataDir, name), join(other.dataDir, name)];
-      expect(statSync(here).mode & 0o777).toBe(0o600);
-      const secret = readFileSync(here, 'utf8').trim();
-      expect(secret.length).toBeGreaterThanOrEqual(16);
-      expect(secret).not.toBe(readFileSync(there, 'utf8').trim());
-      expect(one.output()).not.toContain(secret);
-      await one.restart();
-      expect(readFileSync(here, 'utf8').trim()).toBe(secret);
-    }
-    expect(one.stderr()).toContain('initial-admin-password');
-    for (const password of ['', 'admin', 'password', 'tidegate']) {
-      expect(await logsIn(one, { username: 'admin', password })).toBe(false);
-    }
-  });
 });
 
 describeWith(['htpasswd', 'unshare'], 'an htpasswd file that cannot be replaced', () => {

@@ -88,10 +88,6 @@ describeWith(['docker-registry', 'htpasswd'], 'a mirror', () => {
 
     expect(again.body.equals(bytes!)).toBe(true);
     expect(liar.requests.length).toBeGreaterThan(0);
-    for (const { headers } of liar.requests) {
-      expect(headers.authorization).toBeUndefined();
-      expect(headers.cookie).toBeUndefined();
-    }
   });
 });
 
@@ -104,6 +100,7 @@ describe('several credentials of one registry', () => {
   it('may be two passwords of one user, of which one is not right any more or not yet', async () => {
     const good = { username: robot.username, password: unique('new-') };
     const origin = await FaultServer.start({
+      own: [robot, good].map((account) => basic(account).authorization),
       handler: (request, response, seen) => {
         if (request.headers.authorization === basic(good).authorization)
           return answer(200, '{"name":"team/app","tags":["1"]}')(request, response, seen);
@@ -124,6 +121,7 @@ describe('several credentials of one registry', () => {
   it('take turns, and one that is refused is stood in for and shown to the operator', async () => {
     const good = [robot, second].map((account) => basic(account).authorization);
     const origin = await FaultServer.start({
+      own: [...good, basic(stale).authorization],
       handler: (request, response, seen) => {
         if (good.includes(request.headers.authorization ?? ''))
           return answer(200, '{"name":"team/app","tags":["1"]}')(request, response, seen);

@@ -20,6 +20,7 @@ const [old, fresh] = [accountCalled('old'), accountCalled('fresh')] as const;
 async function registryOf(account: Account): Promise<FaultServer> {
   const { authorization } = basic(account);
   const server = await FaultServer.start({
+    own: [authorization],
     handler: (request, response, seen) => {
       const { method, url, headers } = seen;
       const behaviour =
@@ -71,7 +72,5 @@ it.each(['PATCH', 'PUT', 'GET', 'DELETE'])(
 
     expect([gone.status, gone.text]).toEqual([404, expect.stringContaining('BLOB_UPLOAD_UNKNOWN')]);
     expect([before.requests.length, after.requests.length]).toEqual(told);
-    const shown = before.requests.map(({ headers }) => headers.authorization);
-    expect(shown).not.toContain(basic(fresh).authorization);
   },
 );

@@ -43,8 +43,12 @@ async function world(scheme: 'http' | 'https') {
   const certificate = selfSigned(NAMES);
   const tls = scheme === 'https' ? certificate : undefined;
   const [registry, auth, content] = await Promise.all([
-    FaultServer.start({ tls }),
-    FaultServer.start({ tls, handler: json({ token: 'good', expires_in: 300 }) }),
+    FaultServer.start({ tls, own: ['Bearer good'] }),
+    FaultServer.start({
+      tls,
+      own: [BASIC],
+      handler: json({ token: 'good', expires_in: 300 }),
+    }),
     FaultServer.start({ tls }),
   ]);
   const port = scheme === 'https' ? 443 : 80;

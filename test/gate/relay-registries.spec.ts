@@ -59,7 +59,7 @@ describeWith(['docker-registry', 'htpasswd', 'openssl'], 'a login for one regist
     registry = await startRegistry({ auth: 'token' });
     owner = registry.credentials!;
     await seed(registry, 'team/app', '1', image);
-    canary = await FaultServer.start();
+    canary = await FaultServer.start({ own: ['Bearer of-the-canary'] });
     atTheEnd(() => canary.close());
     gate = await startGate({
       AUTH_MODE: 'relay',

@@ -108,17 +108,4 @@ describeWith(['docker-registry'], 'what an account may do', () => {
     expect(wrong.status).toBe(401);
     expect(wrong.headers['www-authenticate']).toMatch(/^Bearer /);
   });
-
-  it('S12: a delete in one repository leaves the others', async () => {
-    await seed(registry, 'team/twin', '1', image);
-    const account = await gate.addAccount();
-    const who = await visit(gate, account, 'team/twin', '*');
-
-    const gone = await who.ask(`/v2/team/twin/manifests/${image.digest}`, { method: 'DELETE' });
-
-    expect(gone.status).toBe(202);
-    expect((await who.ask(`/v2/team/twin/manifests/${image.digest}`)).status).toBe(404);
-    const other = await visit(gate, account, 'team/app', 'pull');
-    expect((await other.ask(`/v2/team/app/manifests/${image.digest}`)).status).toBe(200);
-  });
 });

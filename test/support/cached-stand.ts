@@ -7,6 +7,7 @@ import { openGate, type Gate } from '../../src/gate';
 import { createLog } from '../../src/journal/log';
 import { basic, send, unique, type Account, type Answer, type Sending } from './http';
 import { atTheEnd, eventually, freshFolder } from './lifecycle';
+import { expectNoSecretIn, keepSecret, keepSecretsOf, talkative } from './secrets';
 
 /** A line of the gate's log. */
 export interface Line {
@@ -58,6 +59,8 @@ export class CachedStand {
 
   static async open(env: Record<string, string>): Promise<CachedStand> {
     const stand = new CachedStand(env);
+    keepSecretsOf({ ...env, ADMIN_PASSWORD: ADMIN.password });
+    atTheEnd(() => expectNoSecretIn(JSON.stringify(stand.lines)));
     await stand.start();
     atTheEnd(() => stand.stop());
     return stand;
@@ -74,6 +77,7 @@ export class CachedStand {
       PORT: '0',
       DRAIN_TIMEOUT: '100ms',
       ADMIN_PASSWORD: ADMIN.password,
+      ...talkative(),
       ...this.env,
       ...env,
     });
@@ -132,6 +136,7 @@ export class CachedStand {
 
   async account(access: readonly Rule[]): Promise<Account> {
     const account = { username: unique('user-'), password: unique('pass-') };
+    keepSecret('password of an account', account.password);
     const body = JSON.stringify({ ...account, access });
     const headers = { 'content-type': 'application/json' };
     const made = await this.ask('/admin/users', { method: 'POST', headers, body });

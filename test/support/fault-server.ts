@@ -1,4 +1,7 @@
-/** An upstream that misbehaves on purpose, and remembers everything that was sent to it. */
+/**
+ * An upstream that misbehaves on purpose, and remembers everything that was sent to it. A credential that is not its own
+ * fails the test.
+ */
 import { once } from 'node:events';
 import http, {
   type IncomingHttpHeaders,
@@ -7,6 +10,8 @@ import http, {
 } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { keepSecret } from './secrets';
+import { CREDENTIAL, OwnCredentials, type Credential } from './own-credentials';
 
 /** A request as it arrived. */
 export interface SeenRequest {
@@ -33,6 +38,10 @@ export type Behaviour = (
 export interface FaultServerOptions {
   /** What is done when nothing is queued; 404 without it. */
   readonly handler?: Behaviour;
+  /** Every Authorization, Proxy-Authorization and Cookie that it may be shown; none without it. */
+  readonly own?: readonly Credential[];
+  /** Another address of this machine than 127.0.0.1. */
+  readonly address?: string;
   /** PEM, for https. */
   readonly tls?: { readonly key: string | Buffer; readonly cert: string | Buffer };
 }
@@ -48,9 +57,11 @@ export class FaultServer {
   readonly #sockets = new Set<Socket>();
   readonly #server: http.Server;
   readonly #secure: boolean;
+  readonly #own = new OwnCredentials('a fault server');
   #accepted = 0;
 
-  private constructor({ handler, tls }: FaultServerOptions) {
+  private constructor({ handler, own = [], tls }: FaultServerOptions) {
+    this.#own.add(...own);
     this.handler = handler ?? answer(404, '{"errors":[{"code":"NAME_UNKNOWN"}]}');
     this.#secure = tls !== undefined;
     const serve = (request: IncomingMessage, response: ServerResponse) =>
@@ -70,7 +81,7 @@ export class FaultServer {
   /** Listens on 127.0.0.1 at a port of its own. */
   static async start(options: FaultServerOptions = {}): Promise<FaultServer> {
     const server = new FaultServer(options);
-    server.#server.listen(0, '127.0.0.1');
+    server.#server.listen(0, options.address ?? '127.0.0.1');
     await once(server.#server, 'listening');
     return server;
   }
@@ -81,7 +92,7 @@ export class FaultServer {
 
   /** `127.0.0.1:port` */
   get host(): string {
-    return `127.0.0.1:${this.port}`;
+    return `${(this.#server.address() as AddressInfo).address}:${this.port}`;
   }
 
   get url(): URL {
@@ -103,14 +114,21 @@ export class FaultServer {
     this.#queue.push(...behaviours);
   }
 
-  /** Every Authorization, Proxy-Authorization and Cookie that was received and is not among the allowed values. */
+  /** From now on it may be shown these as well. */
+  owns(...credentials: Credential[]): void {
+    for (const each of credentials) if (typeof each === 'string') keepSecret('credential', each);
+    this.#own.add(...credentials);
+  }
+
+  /**
+   * Every Authorization, Proxy-Authorization and Cookie that was received and is not among these: for tests in which it may
+   * be shown less than its own.
+   */
   foreignCredentials(allowed: readonly string[] = []): string[] {
     return this.requests.flatMap(({ rawHeaders }) =>
       rawHeaders.filter((value, at) => {
         const name = at % 2 === 1 ? (rawHeaders[at - 1] ?? '') : '';
-        return (
-          /^(?:authorization|proxy-authorization|cookie2?)$/i.test(name) && !allowed.includes(value)
-        );
+        return CREDENTIAL.test(name) && !allowed.includes(value);
       }),
     );
   }
@@ -134,6 +152,7 @@ export class FaultServer {
       chunks: [],
     };
     this.requests.push(seen);
+    this.#own.note(rawHeaders);
     request.on('error', () => undefined);
     response.on('error', () => undefined);
     request.on('data', (chunk: Buffer) => {
@@ -240,6 +259,7 @@ export function tooManyRequests(retryAfter?: string): Behaviour {
 }
 
 export function redirect(location: string | URL, status = 307): Behaviour {
+  keepSecret('signed address', /\?(.*)$/.exec(String(location))?.[1]);
   return answer(status, '', { location: String(location) });
 }
 

@@ -2,8 +2,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { basic, send, unique, type Account, type Answer } from './http';
-import { freshFolder } from './lifecycle';
+import { atTheEnd, freshFolder } from './lifecycle';
 import { run, Service, type Finished } from './processes';
+import { expectNoSecretIn, keepSecret, keepSecretsOf, talkative } from './secrets';
 
 const MAIN = join(__dirname, '../../dist/main.js');
 
@@ -131,6 +132,7 @@ export class Gate {
   /** Makes an account that is gone with the gate. Without a list of rights it may do everything. */
   async addAccount(access: AccessRule[] = EVERYTHING, more: Record<string, unknown> = {}) {
     const account = { username: unique('user-'), password: unique('pass-') };
+    keepSecret('password of an account', account.password);
     const answer = await this.rest('POST', '/users', { ...account, access, ...more });
     if (answer.status !== 201) throw new Error(`no account: ${answer.status} ${answer.text}`);
     return account;
@@ -149,7 +151,7 @@ export class Gate {
 
 /** Settings of every gate in the tests: loopback, a port that the system chooses, nothing of the machine's own. */
 function environment(dataDir: string, env: Record<string, string>): Record<string, string> {
-  return { HOST: '127.0.0.1', PORT: '0', DATA_DIR: dataDir, ...env };
+  return { HOST: '127.0.0.1', PORT: '0', DATA_DIR: dataDir, ...talkative(), ...env };
 }
 
 /** Starts a gate with these settings; it is ready when this returns. */
@@ -159,6 +161,9 @@ export async function startGate(
 ): Promise<Gate> {
   const dataDir = env['DATA_DIR'] ?? freshFolder('gate');
   const gate = new Gate(environment(dataDir, env), dataDir, wrapper);
+  keepSecretsOf(env);
+  // Begun before the process, this comes after its end.
+  atTheEnd(() => expectNoSecretIn(gate.output()));
   await gate.start();
   return gate;
 }

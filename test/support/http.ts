@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { request, type IncomingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
+import { keepSecret } from './secrets';
 
 export interface Answer {
   readonly status: number;
@@ -94,7 +95,10 @@ export function askToken(base: string, account: Account | undefined, ...scopes: 
 export async function tokenFor(base: string, account: Account, ...scopes: string[]) {
   const answer = await askToken(base, account, ...scopes);
   if (answer.status !== 200) throw new Error(`no token: ${answer.status} ${answer.text}`);
-  return answer.json<TokenAnswer>();
+  const given = answer.json<TokenAnswer>();
+  keepSecret('token', given.token);
+  keepSecret('refresh token', given.refresh_token);
+  return given;
 }
 
 /** The claims of a token, unverified. */

@@ -78,14 +78,24 @@ export function signedManifest(payload: string): HeldManifest {
 export class ScriptedRegistry {
   /** Says what becomes of a request in place of the registry's own answer. */
   fault: (request: SeenRequest) => Behaviour | undefined = () => undefined;
-  /** What the registry takes for a login, as Authorization. */
-  opensWith = `Basic ${Buffer.from(`${ROBOT.username}:${ROBOT.password}`).toString('base64')}`;
+  #opensWith = `Basic ${Buffer.from(`${ROBOT.username}:${ROBOT.password}`).toString('base64')}`;
   readonly #repositories = new Map<string, Repository>();
   readonly #private = new Set<string>();
 
   private constructor(readonly server: FaultServer) {
+    server.owns(this.#opensWith);
     server.handler = (request, response, seen) =>
       (this.fault(seen) ?? this.#behaviour(seen))(request, response, seen);
+  }
+
+  /** What the registry takes for a login, as Authorization. It may be shown what it took before as well. */
+  get opensWith(): string {
+    return this.#opensWith;
+  }
+
+  set opensWith(authorization: string) {
+    this.server.owns(authorization);
+    this.#opensWith = authorization;
   }
 
   static async start(): Promise<ScriptedRegistry> {

@@ -3,6 +3,7 @@ import { startGate, type Gate } from './gate';
 import { askToken, bearer, send, tokenFor, type Account, type Answer } from './http';
 import type { Image } from './images';
 import { startRegistry, type Registry, type UpstreamAuth } from './registry';
+import { keepSecret } from './secrets';
 
 export interface Stand {
   readonly registry: Registry;
@@ -62,7 +63,9 @@ export function visitor(gate: Gate, token: string): Visitor {
 export async function openUpload(who: Visitor, repository: string): Promise<string> {
   const answer = await who.ask(`/v2/${repository}/blobs/uploads/`, { method: 'POST' });
   if (answer.status !== 202) throw new Error(`no upload: ${answer.status} ${answer.text}`);
-  return answer.headers.location ?? '';
+  const { location = '' } = answer.headers;
+  keepSecret('address of an upload', /_state=([\w-]+)/.exec(location)?.[1]);
+  return location;
 }
 
 /** Appends a parameter to an address that may have a query already, and must not be rewritten. */

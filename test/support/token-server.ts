@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { basic, type Account } from './http';
 import { atTheEnd, freshFolder } from './lifecycle';
+import { OwnCredentials } from './own-credentials';
 import { succeed } from './processes';
 
 export interface TokenServer {
@@ -19,6 +20,8 @@ export interface TokenServer {
   readonly certificate: string;
   /** The query of each token request that was answered, in order. */
   readonly asked: string[];
+  /** Logins that it may be shown beside those of its own accounts. */
+  owns(...accounts: Account[]): void;
 }
 
 const SERVICE = 'upstream.test';
@@ -44,7 +47,11 @@ export async function startTokenServer(
   const accounts = guest ? [owner, guest] : [owner];
   const refreshTokens = new Map(accounts.map((account) => [`refresh-${randomUUID()}`, account]));
   const asked: string[] = [];
+  // A wrong password for one of its own names is shown to nobody else.
+  const names = new Set(accounts.map(({ username }) => username));
+  const own = new OwnCredentials('a token server', [(shown) => names.has(userOf(shown))]);
   const server: Server = createServer((request, response) => {
+    own.note(request.rawHeaders);
     const answer = async () => {
       const url = new URL(request.url ?? '/', 'http://token');
       const form = new URLSearchParams(await textOf(request));
@@ -78,7 +85,14 @@ export async function startTokenServer(
   });
   const { port } = server.address() as AddressInfo;
   const realm = `http://127.0.0.1:${port}/token`;
-  return { realm, service: SERVICE, issuer: ISSUER, certificate, asked };
+  const owns = (...more: Account[]) =>
+    own.add(...more.map((account) => basic(account).authorization));
+  return { realm, service: SERVICE, issuer: ISSUER, certificate, asked, owns };
+}
+
+function userOf(authorization: string): string {
+  const text = Buffer.from(authorization.replace('Basic ', ''), 'base64').toString('utf8');
+  return text.slice(0, text.indexOf(':'));
 }
 
 async function textOf(request: IncomingMessage): Promise<string> {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Gate } from '../support/gate';
+import { startGate, type Gate } from '../support/gate';
 import { basic, raw, type Account } from '../support/http';
 import type { Registry } from '../support/registry';
 import { openUpload, startStand, visit } from '../support/stand';
@@ -67,6 +67,31 @@ describeWith(['docker-registry'], 'a push that is refused', () => {
     await raw(gate.port, head('PUT', manifest, { ...basic(reader), ...expecting }));
     await raw(gate.port, head('POST', blob, { ...basic(reader), ...expecting }));
 
+    expect((await registry.requests()).slice(before)).toEqual([]);
+  });
+
+  it('is refused before 100 Continue as well when it is too large, nowhere, or more than fits', async () => {
+    const few = await startGate({ UPSTREAM_REGISTRY: registry.url, MAX_UPLOADS: '1' });
+    const who = await visit(few, await few.addAccount(), 'team/app', 'pull,push');
+    const upload = await openUpload(who, 'team/app');
+    const headers = { ...expecting, Authorization: `Bearer ${who.token}` };
+    const type = { 'Content-Type': 'application/vnd.oci.image.manifest.v1+json' };
+    const forged = upload.replace(/_state=.{8}/, '_state=AAAAAAAA');
+    const before = (await registry.requests()).length;
+
+    for (const [method, path, status, more] of [
+      ['PUT', manifest, 413, type],
+      ['PATCH', forged, 404, {}],
+      ['POST', blob, 429, {}],
+      ['PUT', '/v2/team/app/nowhere', 404, {}],
+      ['PUT', manifest, 400, { ...type, Expect: '200-ok' }],
+    ] as const) {
+      const text = head(method, path, { Host: few.host, ...headers, ...more });
+      const answer = await raw(few.port, text);
+
+      expect([method, path, answer.text.slice(9, 12)]).toEqual([method, path, String(status)]);
+      expect(answer.text).not.toContain('100 Continue');
+    }
     expect((await registry.requests()).slice(before)).toEqual([]);
   });
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { connect } from 'node:net';
-import { openInnerGate, type InnerGate } from './support/inner-gate';
+import { openInnerGate, type InnerGate } from '../support/inner-gate';
 
 /**
  * S15: edge, guard and router read every path alike. The gate runs whole, its upstream refuses connections, and requests

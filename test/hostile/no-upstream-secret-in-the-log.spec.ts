@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { ConnectProxy } from '../support/connect-proxy';
 import { answer, challenge, FaultServer, json, redirect, reset } from '../support/fault-server';
 import { startGate, type Gate } from '../support/gate';
-import { sha256, unique } from '../support/http';
+import { basic, sha256, unique } from '../support/http';
 import { atTheEnd } from '../support/lifecycle';
 import { openUpload, visit, withQuery } from '../support/stand';
 
@@ -37,7 +37,8 @@ describe.each(['debug', 'trace'])('S31: the log at level %s', (level) => {
     const proxyPassword = keep('proxy-password');
     let failing = false;
     const content = await FaultServer.start({ handler: answer(200, BLOB) });
-    const upstream = await FaultServer.start();
+    const own = [basic({ username: 'robot', password }).authorization, `Bearer ${token}`];
+    const upstream = await FaultServer.start({ own });
     const proxy = await ConnectProxy.start({ username: 'gate', password: proxyPassword });
     atTheEnd(() => Promise.all([content, upstream, proxy].map((server) => server.close())));
     const realm = `${upstream.url.origin}/token`;

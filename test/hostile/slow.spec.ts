@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import type { Gate } from '../support/gate';
-import { raw, sha256 } from '../support/http';
+import { basic, raw, sha256 } from '../support/http';
 import { atTheEnd } from '../support/lifecycle';
 import { openUpload, startStand, visit, withQuery } from '../support/stand';
 import { describeWith } from '../support/tools';
@@ -9,14 +9,18 @@ import { describeWith } from '../support/tools';
 /** Node's own limit on a whole request is 300 s; a run with LONG_TESTS=1 goes beyond it. */
 const PUSH_SECONDS = process.env['LONG_TESTS'] === '1' ? 370 : 75;
 
-/** Writes a byte each second until the other side closes, and gives the seconds that took. */
-function trickle(gate: Gate, start: string): Promise<{ seconds: number; text: string }> {
+/** Writes this each second until the other side closes, and gives the seconds that took. */
+function trickle(
+  gate: Gate,
+  start: string,
+  bytes = 'x',
+): Promise<{ seconds: number; text: string }> {
   const began = Date.now();
   return new Promise((resolve) => {
     const socket: Socket = connect(gate.port, '127.0.0.1');
     let text = '';
     socket.write(start);
-    const timer = setInterval(() => socket.write('x'), 1_000);
+    const timer = setInterval(() => bytes && socket.write(bytes), 1_000);
     atTheEnd(() => socket.destroy());
     socket.setEncoding('latin1').on('data', (chunk: string) => (text += chunk));
     socket.on('error', () => undefined);
@@ -40,8 +44,23 @@ describeWith(['docker-registry'], 'S24: slow clients', () => {
     expect(text).toMatch(/^HTTP\/1.1 431 /);
   });
 
+  it('a form for a token at a byte a second is given up long before it is whole', async () => {
+    const { gate } = await startStand();
+    const form = [
+      'POST /v2/auth HTTP/1.1',
+      `Host: ${gate.host}`,
+      'Content-Type: application/x-www-form-urlencoded',
+      'Content-Length: 10000',
+    ];
+
+    const { seconds, text } = await trickle(gate, `${form.join('\r\n')}\r\n\r\ngrant_type=`);
+
+    expect(text).toMatch(/^HTTP\/1.1 400 /);
+    expect(seconds).toBeLessThan(60);
+  });
+
   it(
-    'headers at a byte a second are cut within 90 s, while a push that takes longer than that is served',
+    'headers at a byte a second, and bodies that stop, are cut within 90 s, while a push that takes longer is served',
     async () => {
       const { gate } = await startStand();
       const who = await visit(gate, await gate.addAccount(), 'team/app', 'pull,push');
@@ -56,6 +75,21 @@ describeWith(['docker-registry'], 'S24: slow clients', () => {
       ];
 
       const headers = trickle(gate, `GET /v2/ HTTP/1.1\r\nHost: ${gate.host}\r\nX-Slow: `);
+      const authorized = [`Host: ${gate.host}`, `Authorization: Bearer ${who.token}`];
+      const begun = (line: string, ...more: string[]) =>
+        `${[`${line} HTTP/1.1`, ...authorized, ...more, 'Content-Length: 1000'].join('\r\n')}\r\n\r\nx`;
+      const json = 'Content-Type: application/json';
+      const basicAdmin = `Authorization: ${basic(gate.admin).authorization}`;
+      const upload = await openUpload(who, 'team/app');
+      const stopped = [
+        trickle(gate, begun(`PATCH ${upload}`), ''),
+        trickle(gate, begun('PUT /v2/team/app/manifests/1', 'Content-Type: application/json'), ''),
+        trickle(
+          gate,
+          `POST /admin/users HTTP/1.1\r\nHost: ${gate.host}\r\n${basicAdmin}\r\n${json}\r\nContent-Length: 1000\r\n\r\n{`,
+          '',
+        ),
+      ];
       const pushed = new Promise<string>((resolve, reject) => {
         const socket = connect(gate.port, '127.0.0.1');
         let text = '';
@@ -71,6 +105,7 @@ describeWith(['docker-registry'], 'S24: slow clients', () => {
       const cut = await headers;
       expect(cut.seconds).toBeLessThan(90);
       expect(cut.text).not.toContain('realm');
+      for (const { seconds } of await Promise.all(stopped)) expect(seconds).toBeLessThan(90);
       expect(await pushed).toMatch(/^HTTP\/1.1 201 /);
     },
     (PUSH_SECONDS + 60) * 1_000,

@@ -53,6 +53,26 @@ describe('S18: a login that fails', () => {
     expect(`${wrong.text}${unknown.text}`).not.toContain(owner.username);
   });
 
+  if (process.env['LONG_TESTS'] === '1')
+    it('takes as long for an unknown user as for a wrong password: medians within 10 %', async () => {
+      const taken = { wrong: [] as number[], unknown: [] as number[] };
+      for (let n = 0; n < 300; n += 1) {
+        // In turn, and each from an address of its own: neither the machine's mood nor the throttle tells them apart.
+        for (const kind of ['wrong', 'unknown'] as const) {
+          const username = kind === 'wrong' ? owner.username : unique('nobody-');
+          const from = `127.${kind === 'wrong' ? 10 : 11}.${n >> 8}.${n & 255 || 1}`;
+          const began = performance.now();
+          const headers = basic({ username, password: unique('wrong-') });
+          expect((await send(`${gate.url}/v2/auth`, { headers, from })).status).toBe(401);
+          taken[kind].push(performance.now() - began);
+        }
+      }
+      const median = (times: number[]) => times.sort((x, y) => x - y)[times.length >> 1] ?? 0;
+      const [wrong, unknown] = [median(taken.wrong), median(taken.unknown)];
+
+      expect(Math.abs(wrong - unknown) / Math.max(wrong, unknown)).toBeLessThan(0.1);
+    }, 300_000);
+
   it('costs the same hashing for an unknown user, a wrong password and a disabled account', async () => {
     let rounds = 0;
     const counting = new PasswordHasher({
