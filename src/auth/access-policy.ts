@@ -1,13 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
 import ipaddr from 'ipaddr.js';
-import { Registries } from '../config/registry-table';
+import { Registries, type RegistryTable } from '../config/registry-table';
 import { Settings } from '../config/settings';
 import type { RequestContext } from '../edge/request-context';
 import type { AskedScope } from '../edge/token-request';
 import type { Access, RepositoryAction } from '../oci/access';
 import type { CanonicalName } from '../oci/repository-name';
-import type { Account } from './accounts/account';
-import { completePattern, matchesPattern } from './repository-pattern';
+import type { AccessRule, Account } from './accounts/account';
+import { compilePattern, completePattern, type NameTest } from './repository-pattern';
 
 /** Somebody with an account, a reader who needs none, or a stranger: nobody that anything is served to. */
 export type Subject = Account | 'anonymous' | undefined;
@@ -16,6 +16,10 @@ export type Subject = Account | 'anonymous' | undefined;
 @Injectable()
 export class AccessPolicy {
   readonly #trusted: readonly Network[];
+  /** What readers without an account are shown by the gate's own credentials. */
+  readonly #shown: readonly AccessRule[];
+  /** By the list, which never changes: an account that does has another one. */
+  readonly #compiled = new WeakMap<readonly AccessRule[], CompiledRules>();
 
   constructor(
     @Inject(Settings) private readonly settings: Settings,
@@ -24,6 +28,10 @@ export class AccessPolicy {
     this.#trusted = settings.trustedNetworks
       .flatMap((text) => NAMED[text] ?? [text])
       .map(networkOf);
+    this.#shown = settings.anonymousRepositories.map((repository) => ({
+      repository,
+      actions: ['pull'],
+    }));
   }
 
   /** Who somebody without a login is here. */
@@ -38,9 +46,7 @@ export class AccessPolicy {
     if (subject === 'anonymous') return action === 'pull';
     if (subject.role === 'admin') return true;
     if (!subject.access) return action === 'pull';
-    return subject.access.some(
-      (rule) => rule.actions.includes(action) && this.#matches(rule.repository, name),
-    );
+    return this.#allow(subject.access, name, action);
   }
 
   /** What of the asked-for scopes is granted, over canonical names; a scope of which nothing is granted is left out. */
@@ -53,13 +59,26 @@ export class AccessPolicy {
   /** Whose credentials go upstream for this subject. */
   upstreamAs(subject: Subject, name: CanonicalName): 'anonymous' | 'configured' {
     if (accountOf(subject)) return 'configured';
-    return this.settings.anonymousRepositories.some((pattern) => this.#matches(pattern, name))
-      ? 'configured'
-      : 'anonymous';
+    return this.#allow(this.#shown, name, 'pull') ? 'configured' : 'anonymous';
   }
 
-  #matches(pattern: string, name: CanonicalName): boolean {
-    return matchesPattern(completePattern(pattern, this.registries.current), name);
+  #allow(rules: readonly AccessRule[], name: CanonicalName, action: RepositoryAction): boolean {
+    return this.#compiledOf(rules).some(
+      ({ actions, matches }) => actions.includes(action) && matches(name),
+    );
+  }
+
+  /** Made once: whoever lists a registry's repositories asks about each of them, and nobody else is served meanwhile. */
+  #compiledOf(rules: readonly AccessRule[]): CompiledRules['rules'] {
+    const table = this.registries.current;
+    const known = this.#compiled.get(rules);
+    if (known?.table === table) return known.rules;
+    const compiled = rules.map(({ repository, actions }) => ({
+      actions,
+      matches: compilePattern(completePattern(repository, table)),
+    }));
+    this.#compiled.set(rules, { table, rules: compiled });
+    return compiled;
   }
 
   #isTrusted(address: string): boolean {
@@ -108,6 +127,15 @@ export function covers(
 /** True when a token's entries allow to list a registry's repositories. */
 export function coversCatalog(access: readonly Access[]): boolean {
   return access.some(({ type, name }) => type === 'registry' && name === 'catalog');
+}
+
+/** A list of rules before the table of registries by which its patterns were completed. */
+interface CompiledRules {
+  readonly table: RegistryTable;
+  readonly rules: readonly {
+    readonly actions: readonly RepositoryAction[];
+    readonly matches: NameTest;
+  }[];
 }
 
 type Network = readonly [ipaddr.IPv4 | ipaddr.IPv6, number];

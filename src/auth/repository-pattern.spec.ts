@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { registryAt } from '../../test/support/upstream-fixture';
 import { RegistryTable } from '../config/registry-table';
 import type { CanonicalName } from '../oci/repository-name';
-import { completePattern, matchesPattern } from './repository-pattern';
+import { compilePattern, completePattern } from './repository-pattern';
 
 const hub = registryAt('https://registry-1.docker.io', { name: 'docker.io', library: true });
 const local = registryAt('http://127.0.0.1:5000');
@@ -28,7 +28,9 @@ describe('completePattern', () => {
   });
 });
 
-describe('matchesPattern', () => {
+const matchesPattern = (pattern: string, name: CanonicalName) => compilePattern(pattern)(name);
+
+describe('compilePattern', () => {
   it.each([
     ['**', 'docker.io/library/nginx', true],
     ['docker.io/team/**', 'docker.io/team/app', true],

@@ -1,5 +1,6 @@
 import { Controller, Get, Req, Res, UseInterceptors } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import type { Registry } from '../config/registry-table';
 import type { Identity, Page } from '../edge/request-context';
 import { canonicalName, parseRepositoryName } from '../oci/repository-name';
@@ -72,7 +73,8 @@ export class CatalogController {
         notFound: 'UNSUPPORTED',
         ...client,
       });
-      for (const text of textsIn(listing.document, 'repositories')) {
+      for (const [index, text] of textsIn(listing.document, 'repositories').entries()) {
+        if (index % PAGE === PAGE - 1) await yieldToOthers();
         const repository = parseRepositoryName(text);
         if (repository && identity.sees(canonicalName(registry.name, repository)))
           visible.push(repository);

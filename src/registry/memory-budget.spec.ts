@@ -93,6 +93,17 @@ describe('MemoryBudget', () => {
     expect(budget.held).toBe(100);
   });
 
+  it('cuts one that does not come, too, when others have waited long', async () => {
+    const budget = room({ coming: 30 });
+    const [slow, small] = [answer(), answer()];
+    await budget.for(slow, 'eve')(100);
+
+    await budget.for(small, 'bob')(10);
+
+    expect(slow.closed).toBe(true);
+    expect(budget.held).toBe(10);
+  });
+
   it('cuts nobody for a client that has used up its own share', async () => {
     const budget = room({ tenure: 10, share: 50, patience: 200 });
     const reader = answer({ written: true });

@@ -18,6 +18,8 @@ export interface MemoryBudgetLimits {
   patience: number;
   /** Milliseconds that a client has to take a complete answer, while others wait for the room. */
   tenure: number;
+  /** Milliseconds that an answer may take to come, while others wait for the room; less than they have patience for. */
+  coming: number;
 }
 
 const MIB = 1024 * 1024;
@@ -27,6 +29,7 @@ const LIMITS: MemoryBudgetLimits = {
   small: 64 * 1024,
   patience: 10_000,
   tenure: 5_000,
+  coming: 8_000,
 };
 
 /** Milliseconds. */
@@ -34,6 +37,8 @@ const RELIEF_INTERVAL = 50;
 
 interface Holding {
   readonly client: string;
+  /** When it was given room. */
+  readonly since: number;
   bytes: number;
   /** When its answer was first seen to be complete while others waited. */
   complete?: number;
@@ -115,7 +120,7 @@ export class MemoryBudget {
     const holding = this.#holdings.get(response);
     if (holding) holding.bytes += bytes;
     else {
-      this.#holdings.set(response, { client, bytes });
+      this.#holdings.set(response, { client, bytes, since: performance.now() });
       response.once('close', () => {
         this.#giveBack(response, this.#holdings.get(response)?.bytes ?? 0);
         this.#holdings.delete(response);
@@ -148,7 +153,10 @@ export class MemoryBudget {
     }
   }
 
-  /** While anybody waits: cuts, one a round, an answer that is complete and that its client does not take. */
+  /**
+   * While anybody waits: cuts, one a round, an answer that is complete and that its client does not take, or one that its
+   * registry does not send: a slow registry is no reason to keep what others have from their clients.
+   */
   #relieve(): void {
     if (this.#relieving) return;
     this.#relieving = true;
@@ -164,9 +172,11 @@ export class MemoryBudget {
     const ownOnly = !this.#fitsShare(bytes, client);
     const now = performance.now();
     for (const [response, holding] of this.#holdings) {
-      if (!response.writableEnded || (ownOnly && holding.client !== client)) continue;
-      holding.complete ??= now;
-      if (now - holding.complete < this.#limits.tenure) continue;
+      if (holding.bytes === 0 || (ownOnly && holding.client !== client)) continue;
+      if (response.writableEnded) holding.complete ??= now;
+      const { tenure, coming } = this.#limits;
+      const { complete, since } = holding;
+      if (complete === undefined ? now - since < coming : now - complete < tenure) continue;
       response.destroy();
       return true;
     }

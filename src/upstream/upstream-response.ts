@@ -46,13 +46,18 @@ function only(coding: string, list = ''): boolean {
   return list.split(',').every((entry) => ['', coding].includes(entry.trim().toLowerCase()));
 }
 
+/** What comes more slowly, once some time has passed, comes to no end that anybody waits for. Milliseconds; bytes per millisecond. */
+const GRACE = 30_000;
+const SLOWEST = 16;
+
 /**
  * The whole body, for small documents: manifests, lists, tokens.
  * @param limit bytes. A longer one, announced or not, is refused and its socket destroyed.
  * @param hold awaited before the body is read, with what it may come to, so that the caller can bound what all requests
  *   together hold in memory; what it returns is called with what it came to. What it throws is thrown on as it is, and the
  *   body destroyed.
- * @throws OciError BAD_UPSTREAM when the body is too long or breaks off.
+ * @throws OciError BAD_UPSTREAM when the body is too long, breaks off, or only drips: an idle rule alone would hold whoever
+ *   shares the answer, and what is held for it, for days.
  */
 export async function readBody(
   { headers, body }: UpstreamResponse,
@@ -71,10 +76,12 @@ export async function readBody(
   );
   const chunks: Buffer[] = [];
   let length = 0;
+  const began = performance.now();
   // Leaving the loop destroys the body.
   for await (const chunk of unbroken(body)) {
     length += chunk.length;
     if (length > limit) throw tooLong(limit);
+    if (performance.now() - began > GRACE + length / SLOWEST) throw tooSlow();
     chunks.push(chunk);
   }
   settle?.(length);
@@ -97,6 +104,12 @@ async function* unbroken(body: Readable): AsyncGenerator<Buffer> {
 function tooLong(limit: number): OciError {
   return new OciError('BAD_UPSTREAM', {
     message: `the upstream registry's answer is longer than the ${limit} bytes it may have here`,
+  });
+}
+
+function tooSlow(): OciError {
+  return new OciError('BAD_UPSTREAM', {
+    message: 'the upstream registry sends its answer too slowly to be of use',
   });
 }
 
