@@ -101,7 +101,7 @@ export function ofMemory(samples: readonly Sample[]): Finding {
 }
 
 /** What the gate may need more when idle than right after its start: what it keeps for use. */
-const KEPT_OPEN = 12;
+const KEPT_OPEN = 6;
 
 export async function ofDescriptors({ gate, clients }: Stand, before: number): Promise<Finding> {
   clients.end();

@@ -15,7 +15,7 @@ export const STYLE = `
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif; }
-main { max-width: 1120px; margin: 0 auto; padding: 32px 20px 64px; }
+main { max-width: 1160px; margin: 0 auto; padding: 32px 20px 64px; }
 h1 { font-size: 26px; margin: 0; letter-spacing: -0.01em; }
 h2 { font-size: 18px; margin: 36px 0 12px; }
 header { display: flex; align-items: center; gap: 14px; flex-wrap: wrap; }
@@ -25,10 +25,10 @@ header { display: flex; align-items: center; gap: 14px; flex-wrap: wrap; }
 .about, .note { color: var(--soft); }
 .about { margin: 6px 0 20px; }
 .note { margin: 0 0 12px; max-width: 78ch; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(132px, 1fr)); gap: 12px; }
 .tile, figure, .table { background: var(--card); border: 1px solid var(--edge); border-radius: 10px; }
-.tile { padding: 12px 16px; }
-.tile b { display: block; font-size: 24px; line-height: 1.25; font-variant-numeric: tabular-nums; }
+.tile { padding: 12px 14px; }
+.tile b { display: block; font-size: 22px; line-height: 1.25; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .tile span { color: var(--soft); font-size: 13px; }
 .tile.bad b { color: var(--bad); }
 figure { margin: 0 0 14px; padding: 12px 12px 6px; }
@@ -52,7 +52,7 @@ svg text.restart-name { fill: var(--restart); font-weight: 600; }
 svg text.limit-name { fill: var(--bad); }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: 7px 14px; text-align: right; border-top: 1px solid var(--edge); white-space: nowrap; }
+th, td { padding: 7px 11px; text-align: right; border-top: 1px solid var(--edge); white-space: nowrap; }
 thead th { border-top: 0; color: var(--soft); font-weight: 600; font-size: 13px; }
 th:first-child, td:first-child, .text { text-align: left; }
 td.text { white-space: normal; overflow-wrap: anywhere; }

@@ -22,7 +22,7 @@ export function isRestart(kind: Trouble['kind']): kind is Restart {
 }
 
 /** How long the gate waits for the head of the registry's answer, in seconds. */
-export const HEADER_TIMEOUT = 3;
+export const HEADER_TIMEOUT = 5;
 
 /** @param restarts in order, spread over the time. */
 export function planOf(total: number, restarts: readonly Restart[]): Trouble[] {

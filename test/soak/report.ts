@@ -62,7 +62,7 @@ function tiles({ totals, lasted, looks }: Summary): string {
   return `<div class="tiles">${[
     tile(number(tried), `deeds in ${duration(lasted)}`),
     tile(`${number((verdicts.succeeded * 100) / Math.max(1, tried), 2)} %`, 'succeeded'),
-    tile(number(verdicts.expected), 'failed, during a fault or a restart'),
+    tile(number(verdicts.expected), 'failed as expected'),
     tile(number(verdicts.unexpected), 'failed without one', verdicts.unexpected > 0),
     tile(number(verdicts.lost), 'acknowledged, and lost', verdicts.lost > 0),
     tile(number(verdicts.wrong), 'wrong bytes', verdicts.wrong > 0),
@@ -253,7 +253,7 @@ export function htmlOf(summary: Summary): string {
 <p class="about">Begun ${when} UTC, seed ${summary.seed}. ${number(summary.capacity)} deeds a second went through at most before; ${number(summary.rate)} were asked for, whether those before had ended or not.</p>
 ${tiles(summary)}
 <h2>What had to hold</h2>${findings(summary)}
-<h2>Totals</h2>${totals(summary)}
+<h2>Totals</h2><p class="note">Failures are expected while a fault or a restart is felt, and then only of its kind: during a fault of the registry the gate answers 429, 502, 503 or 504, or breaks a transfer off, and gives what it holds; during a restart it answers 503 or not at all.</p>${totals(summary)}
 <h2>Traffic</h2><p class="note"><span class="swatch fault"></span>a fault of the registry &ensp;<span class="swatch restart"></span>a restart of the gate. Which one it was shows under the pointer.</p>${traffic(summary, common)}
 <h2>Latency</h2><p class="note">From the moment when a deed was due to its end: a pull or push is an image with all its blobs. Of those that succeeded.</p>${latencies(summary, common)}
 <h2>The gate</h2>${gate(summary, common)}

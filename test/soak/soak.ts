@@ -54,7 +54,7 @@ export async function soak(options: Options): Promise<Soak> {
   await warm(stand);
   const idle = descriptors(stand.gate).all;
   const capacity = await calibrate(stand, Math.min(20_000, Math.max(3_000, total / 20)));
-  const rate = Math.max(4, capacity / 2);
+  const rate = Math.max(2, capacity / 2);
   say(`${capacity.toFixed(0)} deeds a second go through; ${rate.toFixed(0)} are asked for`);
 
   const begun = new Date();
