@@ -110,11 +110,11 @@ describe('an upload address is unknown', () => {
       who('alice', 3),
       UUID,
     ],
-  ])('S14: %s', (_, name, identity, uuid) => {
+  ])('%s', (_, name, identity, uuid) => {
     expect(() => location.open(name, identity, uuid, sealed)).toThrow(unknown);
   });
 
-  it('S14: with any character of it changed, or as another text', () => {
+  it('with any character of it changed, or as another text', () => {
     const character = fc.constantFrom(
       ...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~',
     );
