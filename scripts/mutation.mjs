@@ -6,6 +6,7 @@
  */
 import { Stryker } from '@stryker-mutator/core';
 import { availableParallelism } from 'node:os';
+import { dirname } from 'node:path';
 
 /** The least share of mutants that an area's specs must kill, in percent. */
 const LEAST = 85;
@@ -17,44 +18,49 @@ const LEAST = 85;
 const AREAS = {
   'egress-policy': one('src/upstream/egress-policy'),
   'upload-location': one('src/registry/upload-location'),
-  oci: folder('src/oci'),
+  oci: whole('src/oci'),
   auth: only('src/auth'),
-  'auth/token': folder('src/auth/token'),
-  'auth/relay': folder('src/auth/relay'),
-  'auth/accounts': folder('src/auth/accounts'),
+  'auth/token': whole('src/auth/token'),
+  'auth/relay': whole('src/auth/relay'),
+  'auth/accounts': whole('src/auth/accounts'),
   cdn: only('src/cdn'),
-  'cdn/body': folder('src/cdn/body'),
-  'cdn/fetch': folder('src/cdn/fetch'),
-  'cdn/index': folder('src/cdn/index'),
-  'cdn/jobs': folder('src/cdn/jobs'),
-  'cdn/room': folder('src/cdn/room'),
-  'cdn/store': folder('src/cdn/store'),
+  'cdn/body': whole('src/cdn/body'),
+  'cdn/fetch': whole('src/cdn/fetch'),
+  'cdn/index': whole('src/cdn/index'),
+  'cdn/jobs': whole('src/cdn/jobs'),
+  'cdn/room': whole('src/cdn/room'),
+  'cdn/store': whole('src/cdn/store'),
 };
 
 /** One file and its spec. */
 function one(path) {
-  return { mutate: [`${path}.ts`], specs: [`<rootDir>/${path}.spec.ts`] };
+  return {
+    folder: dirname(path),
+    mutate: [`${path}.ts`],
+    specs: [`<rootDir>/${path}.spec.ts`],
+  };
 }
 
 /** A folder's own files, without those in folders within. */
 function only(path) {
-  return area(`${path}/*`);
+  return area(path, `${path}/*`);
 }
 
 /** All of a folder. */
-function folder(path) {
-  return area(`${path}/**/*`);
+function whole(path) {
+  return area(path, `${path}/**/*`);
 }
 
-function area(pattern) {
+function area(folder, pattern) {
   return {
+    folder,
     mutate: [`${pattern}.ts`, `!${pattern}.spec.ts`, `!${pattern}.module.ts`],
     specs: [`<rootDir>/${pattern}.spec.ts`],
   };
 }
 
 async function run(name) {
-  const { mutate, specs } = AREAS[name];
+  const { folder, mutate, specs } = AREAS[name];
   const report = `.mutation/${name.replaceAll('/', '-')}`;
   const mutants = await new Stryker({
     mutate,
@@ -66,8 +72,9 @@ async function run(name) {
     jest: {
       configFile: 'jest.config.js',
       config: {
-        roots: ['<rootDir>/src'],
+        roots: [`<rootDir>/${folder}`],
         testMatch: specs,
+        runtime: '<rootDir>/scripts/mutation-runtime.cjs',
         // What these are for is done by the whole run: they need no gate, and one process is Stryker's to end.
         globalSetup: null,
         workerIdleMemoryLimit: null,

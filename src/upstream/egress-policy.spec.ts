@@ -1,9 +1,15 @@
 import fc from 'fast-check';
 import type { LookupAddress } from 'node:dns';
-import { registryAt } from '../../test/support/upstream-fixture';
+import { plainRegistry } from '../config/built-in-registries';
+import type { Registry } from '../config/registry-table';
 import { OciError } from '../oci/oci-error';
-import { classOfHost } from './address-reach';
+import { classOfHost, within } from './address-reach';
 import { EgressPolicy, ForbiddenAddressError, type Trust } from './egress-policy';
+
+function registryAt(url: string, more: Partial<Registry> = {}): Registry {
+  const at = new URL(url);
+  return { ...plainRegistry(at.host, at), ...more };
+}
 
 const policy = new EgressPolicy();
 const hub = registryAt('https://registry-1.docker.io');
@@ -27,6 +33,9 @@ describe('allowsRealm', () => {
     ['https://registry-1.docker.io', 'https://169.254.169.254/latest/meta-data'],
     ['https://registry-1.docker.io', 'https://auth.docker.io.evil.example/token'],
     ['https://registry-1.docker.io', 'https://user:pass@auth.docker.io/token'],
+    ['https://registry-1.docker.io', 'https://user@auth.docker.io/token'],
+    ['https://registry-1.docker.io', 'https://:pass@auth.docker.io/token'],
+    ['http://registry.example.com', 'ftp://registry.example.com/token'],
     ['https://registry-1.docker.io', 'ftp://auth.docker.io/token'],
     ['https://team.github.io', 'https://other.github.io/token'],
     ['https://registry.co.uk', 'https://evil.co.uk/token'],
@@ -45,6 +54,46 @@ describe('allowsRealm', () => {
     expect(policy.allowsRealm(registry, new URL('https://auth.example:8443/token'))).toBe(true);
     expect(policy.allowsRealm(registry, new URL('https://auth.example/token'))).toBe(false);
     expect(policy.allowsRealm(registry, new URL('http://ghcr.io/token'))).toBe(false);
+  });
+
+  it.each([
+    ['https', 'auth.example:443', true],
+    ['https', 'auth.example:80', false],
+    ['http', 'auth.example:80', true],
+    ['http', 'auth.example:443', false],
+  ])("knows %s's own port: %s is %s", (scheme, listed, allowed) => {
+    const registry = registryAt(`${scheme}://registry.example.com`, { authHosts: [listed] });
+
+    expect(policy.allowsRealm(registry, new URL(`${scheme}://auth.example/token`))).toBe(allowed);
+  });
+
+  it('takes IPv6 addresses of auth_hosts, with a port and without', () => {
+    const registry = registryAt('http://registry:5000', {
+      authHosts: ['[fd00::1]:5001', '[FD00::2]'],
+    });
+
+    expect(policy.allowsRealm(registry, new URL('http://[fd00::1]:5001/token'))).toBe(true);
+    expect(policy.allowsRealm(registry, new URL('http://[fd00::1]:5002/token'))).toBe(false);
+    expect(policy.allowsRealm(registry, new URL('http://[fd00::2]:5002/token'))).toBe(true);
+    expect(policy.allowsRealm(registry, new URL('http://[fd00::3]:5001/token'))).toBe(false);
+  });
+
+  it('S2: lets no host but its own be named that reaches further than its own', () => {
+    const ends = ['a.example', 'home.arpa', 'corp.internal', 'corp.local', 'x.localhost', 'co.uk'];
+    const named = fc
+      .tuple(fc.constantFrom('', 'a.', 'b.', 'c.b.'), fc.constantFrom(...ends))
+      .map((parts) => parts.join(''));
+    const others = ['localhost', 'vault', '10.0.0.1', '127.0.0.1', '169.254.169.254', '[fd00::1]'];
+    const host = fc.oneof(named, fc.constantFrom(...others));
+    fc.assert(
+      fc.property(host, host, (one, other) => {
+        fc.pre(one !== other);
+        const registry = registryAt(`https://${one}`);
+
+        if (policy.allowsRealm(registry, new URL(`https://${other}/token`)))
+          expect(within(policy.reachOf(registry), classOfHost(other))).toBe(true);
+      }),
+    );
   });
 });
 
@@ -85,6 +134,13 @@ describe('allowsRedirect', () => {
         new URL('http://cdn.example/x'),
       ),
     ).toBe(false);
+  });
+
+  it('does not go to http for an https registry, whoever sent it on', () => {
+    const to = new URL('http://cdn.example/x');
+
+    expect(policy.allowsRedirect(hub, new URL('http://cdn.example/y'), to)).toBe(false);
+    expect(policy.allowsRedirect(registryAt('http://registry.example.com'), to, to)).toBe(true);
   });
 
   it('takes private addresses from a private registry, but not the loopback of the gate', () => {
@@ -181,7 +237,10 @@ describe('ownAddress', () => {
     'https://',
   ])('S3: refuses %s', (location) => {
     expect(() => policy.ownAddress(registry, base, location)).toThrow(
-      expect.objectContaining({ code: 'BAD_UPSTREAM' }),
+      expect.objectContaining({
+        code: 'BAD_UPSTREAM',
+        message: 'registry.example.com named an address that is not its own',
+      }),
     );
   });
 
@@ -218,24 +277,87 @@ describe('ownAddress', () => {
   });
 });
 
+describe('trustOf and reachOf', () => {
+  it('trust what the operator named wherever it is, and else as far as the registry reaches', () => {
+    const registry = registryAt('https://registry.example.com');
+    const cdn = new URL('https://cdn.internal/x');
+
+    expect(policy.trustOf(registry, new URL('http://registry.example.com:5000/x'))).toBe('own');
+    expect(policy.trustOf(registry, cdn)).toBe('public');
+    expect(policy.trustOf(registry, cdn, ['cdn.internal'])).toBe('own');
+    expect(policy.trustOf(registryAt('http://registry:5000'), cdn)).toBe('private');
+  });
+
+  it.each([
+    ['https://registry.example.com', 'public'],
+    ['http://registry:5000', 'private'],
+    ['http://localhost:5000', 'loopback'],
+    ['http://169.254.10.1:5000', 'public'],
+  ])('give %s the reach %s', (url, reach) => {
+    expect(policy.reachOf(registryAt(url))).toBe(reach);
+  });
+
+  it.each([
+    ['10.0.0.5', 'private'],
+    ['127.0.0.1', 'loopback'],
+    ['8.8.8.8', 'public'],
+    // Neither widens anything: one is nobody's to name, the other is no address.
+    ['169.254.169.254', 'public'],
+    ['registry', 'public'],
+  ])('learn from a connection to %s that the registry is %s', (address, reach) => {
+    const seeing = new EgressPolicy();
+    seeing.observe('Registry.Corp.Example.', address);
+
+    expect(seeing.reachOf(registryAt('https://registry.corp.example'))).toBe(reach);
+  });
+});
+
+describe('admits', () => {
+  const addresses = ['8.8.8.8', '10.0.0.1', '127.0.0.1', '169.254.169.254', 'no address'];
+
+  it.each<[Trust, boolean[]]>([
+    ['public', [true, false, false, false, false]],
+    ['private', [true, true, false, false, false]],
+    ['loopback', [true, true, true, false, false]],
+    ['own', [true, true, true, true, true]],
+  ])('%s: of a public, a private, the own, a metadata address and none %j', (trust, admitted) => {
+    expect(addresses.map((address) => policy.admits(trust, address))).toEqual(admitted);
+  });
+});
+
 describe('lookup', () => {
-  function look(trust: Trust, all: boolean): Promise<string | LookupAddress[]> {
+  function look(trust: Trust, all: boolean, host = 'localhost'): Promise<string | LookupAddress[]> {
     return new Promise((resolve, reject) => {
-      policy.lookup(trust)('localhost', { all }, (error, found) =>
+      policy.lookup(trust)(host, { all }, (error, found) =>
         error ? reject(error) : resolve(found),
       );
     });
   }
 
-  it('refuses a name whose addresses may not be connected to', async () => {
-    await expect(look('public', true)).rejects.toThrow(ForbiddenAddressError);
-    await expect(look('private', false)).rejects.toThrow(ForbiddenAddressError);
+  it('refuses a name whose addresses may not be connected to, and says which name it was', async () => {
+    const refused = {
+      name: 'ForbiddenAddressError',
+      message: 'the address is not one that the registry may send the gate to',
+      host: 'localhost',
+    };
+
+    await expect(look('public', true)).rejects.toMatchObject(refused);
+    await expect(look('private', false)).rejects.toBeInstanceOf(ForbiddenAddressError);
   });
 
   it('gives the addresses in both shapes that net.connect asks for', async () => {
+    expect(await look('private', false, '10.0.0.1')).toBe('10.0.0.1');
+    expect(await look('private', true, '10.0.0.1')).toEqual([{ address: '10.0.0.1', family: 4 }]);
     expect(await look('own', false)).toMatch(/^(?:127\.0\.0\.1|::1)$/);
     expect(await look('loopback', true)).toContainEqual(
       expect.objectContaining({ address: expect.stringMatching(/^(?:127\.0\.0\.1|::1)$/) }),
     );
+  });
+
+  it('passes on that a name cannot be found', async () => {
+    // No name has parts of more than 63 characters: nobody is asked about this one.
+    const nowhere = `${'x'.repeat(64)}.invalid`;
+
+    await expect(look('own', true, nowhere)).rejects.toMatchObject({ syscall: 'getaddrinfo' });
   });
 });

@@ -36,7 +36,7 @@ export class EgressPolicy {
     if (!isWeb(realm) || (registry.url.protocol === 'https:' && realm.protocol !== 'https:'))
       return false;
     if (sameHost(registry.url, realm) || listed(registry.authHosts, realm)) return true;
-    if (!within(this.reachOf(registry), classOfHost(realm.hostname))) return false;
+    // Of one domain, a name reaches no further than another; addresses and names without a dot have none.
     const domain = registrableDomain(realm);
     return domain !== undefined && domain === registrableDomain(registry.url);
   }

@@ -1,5 +1,5 @@
 import { Module, type DynamicModule, type ModuleMetadata, type Type } from '@nestjs/common';
-import { JwtModule, JwtSecretRequestType } from '@nestjs/jwt';
+import { JwtModule } from '@nestjs/jwt';
 import { Secrets } from '../../config/secrets';
 import { Settings } from '../../config/settings';
 import { AccessPolicy } from '../access-policy';
@@ -15,6 +15,7 @@ import { UpstreamLogin } from '../relay/upstream-login';
 import { VouchedByGate } from '../relay/vouched-by-gate';
 import { VouchedByRegistry } from '../relay/vouched-by-registry';
 import { Voucher } from '../voucher';
+import { keysOfTokens } from './token-keys';
 import { TokenController } from './token.controller';
 import { TokenService } from './token.service';
 
@@ -24,16 +25,7 @@ import { TokenService } from './token.service';
     AccountsModule,
     JwtModule.registerAsync({
       inject: [Secrets],
-      useFactory: (secrets: Secrets) => ({
-        // A kid is a key into the two keys that there are, and names nothing else (CVE-2024-54150 and its kin).
-        secretOrKeyProvider: (kind, token) => {
-          if (kind === JwtSecretRequestType.SIGN) return secrets.current.sign;
-          const kid = kidOf(String(token));
-          const key = secrets.keys.find(({ id }) => id === kid);
-          if (!key) throw new Error('the token names no key of this gate');
-          return key.sign;
-        },
-      }),
+      useFactory: (secrets: Secrets) => ({ secretOrKeyProvider: keysOfTokens(secrets) }),
     }),
   ],
   controllers: [TokenController],
@@ -75,12 +67,4 @@ export class TokenModule {
       providers: [{ provide: UpstreamLogin, useExisting }],
     };
   }
-}
-
-/** The key that a token's header names; whatever else the header says is left to the verification. */
-function kidOf(token: string): unknown {
-  const header: unknown = JSON.parse(
-    Buffer.from(token.slice(0, token.indexOf('.')), 'base64url').toString('utf8'),
-  );
-  return typeof header === 'object' && header !== null && 'kid' in header ? header.kid : undefined;
 }
