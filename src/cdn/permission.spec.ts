@@ -12,7 +12,7 @@ import type { Cache } from './cache';
 import { ClientRights } from './index/client-rights';
 import { SqliteIndex } from './index/sqlite-index';
 import { Permission } from './permission';
-import { nameOf, type Source } from './source';
+import { nameOf, viaOf, type Source } from './source';
 
 const DIGEST = digestOf(Buffer.from('content'));
 const log = pino({ level: 'silent' });
@@ -94,8 +94,8 @@ describe('rights to what is held', () => {
     const has = async (source: Source, noun: 'blob' | 'manifest' = 'blob', by = permission) =>
       (await by.linkFor(source, DIGEST, noun)) !== undefined;
     /** The same, over an index of which some calls are done otherwise. */
-    const over = (calls: Parameters<typeof otherwise<Cache['index']>>[1]) =>
-      new Permission({ ...cache, index: otherwise(cache.index, calls) }, faults, kept);
+    const over = (calls: Parameters<typeof otherwise<Cache['index']>>[1], heard = faults) =>
+      new Permission({ ...cache, index: otherwise(cache.index, calls) }, heard, kept);
     return { cache, lines, faults, permission, grant, has, over };
   }
 
@@ -143,18 +143,31 @@ describe('rights to what is held', () => {
     expect([permission.stands(asked), await has(robot)]).toEqual([false, false]);
   });
 
+  it('that were taken back can be given anew', async () => {
+    const { permission, grant, has } = await room();
+    await grant(robot);
+    await permission.refused(robot);
+
+    await grant(robot);
+
+    expect(await has(robot)).toBe(true);
+  });
+
   it('that are taken back while they are written are not given', async () => {
-    const { cache, over, has } = await room();
+    const { cache, over, grant } = await room();
     const permission: Permission = over({
       link: async (...link) => {
-        await permission.deleted(link[0], DIGEST);
+        await permission.deleted(link[0], other);
         await cache.index.link(...link);
       },
     });
+    const other = digestOf(Buffer.from('other'));
+    await grant(stranger);
 
     await permission.grant(robot, DIGEST, undefined, permission.now(robot));
 
-    expect(await has(robot)).toBe(false);
+    const links = await cache.index.links(nameOf(robot), DIGEST);
+    expect(links.map(({ via }) => via)).toEqual([viaOf(stranger)]);
   });
 
   it('go with a refusal, for those who were refused, and under that name', async () => {
@@ -193,6 +206,7 @@ describe('rights to what is held', () => {
 
     expect(await has(robot)).toBe(false);
     expect(lines.join()).toContain('the index of the cache cannot be written');
+    expect(lines.join()).toContain('the disk is full');
   });
 
   it('that cannot be read are none', async () => {
@@ -203,6 +217,7 @@ describe('rights to what is held', () => {
     expect(await has(robot, 'blob', over({ suspended: broken }))).toBe(false);
 
     expect(lines.join()).toContain('the index of the cache cannot be read');
+    expect(lines.join()).toContain('the disk is full');
   });
 
   it('that are taken back while the index cannot be written are none, then and after', async () => {
@@ -222,6 +237,32 @@ describe('rights to what is held', () => {
 
     expect([await has(robot), await has(elsewhere)]).toEqual([false, true]);
     expect(lines.join()).toContain('cannot be written');
+    expect(lines.join()).toContain('the disk is full');
+  });
+
+  it('that are taken back one after the other while it cannot be written are all none', async () => {
+    const { over, has, cache } = await room();
+    let away = true;
+    const unlink: Cache['index']['unlink'] = (...what) =>
+      away ? broken() : cache.index.unlink(...what);
+    const permission = over({ unlink });
+    const digests = ['one', 'two', 'three'].map((text) => digestOf(Buffer.from(text)));
+    for (const digest of digests) await cache.index.add(digest, 7);
+    for (const digest of digests)
+      for (const source of [robot, stranger])
+        await permission.grant(source, digest, undefined, permission.now(source));
+
+    await permission.deleted(nameOf(robot), digests[0]!);
+    await permission.deleted(nameOf(robot), digests[1]!);
+    await permission.refused(robot);
+    away = false;
+    await has(robot, 'blob', permission);
+
+    const left = digests.map(async (digest) => {
+      const links = await cache.index.links(nameOf(robot), digest);
+      return links.map(({ via }) => via);
+    });
+    expect(await Promise.all(left)).toEqual([[], [], [viaOf(stranger)]]);
   });
 
   it('of what is deleted while the index cannot be written do not come back: the content is gone', async () => {
@@ -252,6 +293,22 @@ describe('rights to what is held', () => {
     await take(1000);
 
     expect([before, await has(robot, 'blob', permission)]).toEqual([true, false]);
+  });
+
+  it('may be taken back as often as anybody likes while that can be written', async () => {
+    const { over, grant, has, cache } = await room();
+    let away = false;
+    const unlink: Cache['index']['unlink'] = (...what) =>
+      away ? broken() : cache.index.unlink(...what);
+    const permission = over({ unlink });
+    await grant(robot, undefined, permission);
+    const take = (n: number) => permission.refused({ ...robot, repository: `a/${n}` as never });
+    for (let n = 0; n < 1001; n += 1) await take(n);
+    away = true;
+
+    await take(0);
+
+    expect(await has(robot, 'blob', permission)).toBe(true);
   });
 
   describe('while the registry refuses the gate’s own account', () => {
@@ -294,11 +351,12 @@ describe('rights to what is held', () => {
     });
 
     it('are so though it cannot be written, and it is written when that can be', async () => {
-      const { cache, faults, grant, has, over, lines } = await room();
+      const { cache, grant, has, over, lines } = await room();
       let away = true;
       const suspend: Cache['index']['suspend'] = (...what) =>
         away ? broken() : cache.index.suspend(...what);
-      const permission = over({ suspend });
+      const faults = new UpstreamFaults();
+      const permission = over({ suspend }, faults);
       await grant(robot);
       faults.noteRefused(closed, CONFIGURED);
 

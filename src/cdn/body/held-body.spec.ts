@@ -111,6 +111,36 @@ describe('heldBody', () => {
     expect(buffers.lent).toBe(0);
   });
 
+  it('breaks where the file is shorter than it was, verified or not', async () => {
+    const { stored, file, buffers } = await held();
+    truncateSync(file, 1_000_000);
+
+    await expect(heldBody(stored, SIZE, buffers).sendTo(new Sink())).rejects.toThrow('damaged');
+  });
+
+  it('ends at once when it is given up while it is sent', async () => {
+    const { stored, seen, buffers } = await held();
+    const sink = new Sink(true);
+    const body = heldBody(stored, SIZE, buffers);
+    const sending = body.sendTo(sink);
+    await eventually('a buffer is out', () => buffers.lent === 1);
+
+    body.close();
+
+    await expect(sending).rejects.toBeInstanceOf(ClientGone);
+    expect(seen.closed).toBe(1);
+  });
+
+  it('leaves the sink alone when all was said', async () => {
+    const { stored, buffers } = await held();
+    const sink = new Sink();
+    const before = sink.listenerCount('close');
+
+    await heldBody(stored, SIZE, buffers).sendTo(sink);
+
+    expect(sink.listenerCount('close')).toBe(before);
+  });
+
   it('sends nothing of an empty content, verified', async () => {
     const { bytes, digest } = contentOf(0);
     const { store } = await storeWith(bytes, digest);
@@ -185,6 +215,26 @@ describe('bufferBody', () => {
     await bufferBody(Buffer.alloc(0)).sendTo(sink);
 
     expect(sink.bytes.toString()).toBe('content');
+    expect(sink.listenerCount('close')).toBe(new Sink().listenerCount('close'));
+  });
+
+  it('writes nothing where there is nothing, and yet knows whether its client is there', async () => {
+    const sink = new Sink();
+    const written = jest.spyOn(sink, 'write');
+    await bufferBody(Buffer.alloc(0)).sendTo(sink);
+    expect(written).not.toHaveBeenCalled();
+
+    sink.destroy();
+    await expect(bufferBody(Buffer.alloc(0)).sendTo(sink)).rejects.toThrow(ClientGone);
+  });
+
+  it('ends at once when it is given up', async () => {
+    const body = bufferBody(Buffer.from('content'));
+    const sending = body.sendTo(new Sink(true));
+
+    body.close();
+
+    await expect(sending).rejects.toThrow(ClientGone);
   });
 
   it('ends at once when its client is gone, or leaves', async () => {

@@ -20,7 +20,38 @@ describe('ReadBuffers', () => {
     const buffers = new ReadBuffers();
 
     expect(buffers.take(1).bytes.length).toBe(64 * KIB);
+    expect(buffers.take(64 * KIB).bytes.length).toBe(64 * KIB);
     expect(buffers.take(100 * KIB).bytes.length).toBe(128 * KIB);
+    expect(buffers.take(128 * KIB).bytes.length).toBe(128 * KIB);
+  });
+
+  it('lends small ones to many, however little they hold: each may want more', () => {
+    const buffers = new ReadBuffers();
+    for (let n = 0; n < 200; n += 1) buffers.take(1);
+
+    // 48 MiB among 201.
+    expect(buffers.take().bytes.length).toBe(128 * KIB);
+  });
+
+  it('lends nobody more than an eighth of what is left', () => {
+    const buffers = new ReadBuffers();
+
+    const lent = Array.from({ length: 90 }, () => buffers.take().bytes.length);
+
+    // With 88 of them out, 4 MiB of 48 are left.
+    expect(lent.slice(0, 89)).toEqual(Array(89).fill(512 * KIB));
+    expect(lent[89]).toBe(256 * KIB);
+  });
+
+  it('keeps no more than 8 MiB of what is given back, each time', () => {
+    const buffers = new ReadBuffers();
+    let before = new Set<Buffer>();
+    for (const again of [0, 16, 16]) {
+      const lent = Array.from({ length: 20 }, () => buffers.take());
+      expect(lent.filter(({ bytes }) => before.has(bytes))).toHaveLength(again);
+      for (const buffer of lent) buffer.give();
+      before = new Set(lent.map(({ bytes }) => bytes));
+    }
   });
 
   it('lends again what was given back, and only that', () => {

@@ -49,7 +49,7 @@ describe('withheldBody', () => {
   it.each(['conten', ''])('never ends well where the content is damaged (%p)', async (first) => {
     const { body, closed, sink } = withheld(Promise.resolve(false), first);
 
-    await expect(body.sendTo(sink)).rejects.toMatchObject({ code: 'UNKNOWN', message: /damaged/ });
+    await expect(body.sendTo(sink)).rejects.toThrow('damaged');
 
     expect([sink.bytes.toString(), closed]).toEqual([first, ['last']]);
   });

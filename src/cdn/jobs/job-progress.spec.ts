@@ -19,6 +19,33 @@ describe('the progress of a job', () => {
     expect([progress.rate, progress.secondsLeft]).toEqual([MIB, 90]);
   });
 
+  it('has no rate before any time has passed', () => {
+    const { progress } = onClock();
+
+    progress.advance(MIB);
+
+    expect([progress.rate, progress.secondsLeft]).toEqual([0, undefined]);
+  });
+
+  it('is on the process’s own clock, which never goes back', async () => {
+    const progress = new JobProgress();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+
+    progress.advance(MIB);
+
+    expect(progress.rate).toBeGreaterThan(0);
+  });
+
+  it('begins the rate ten seconds ago, to the half second', () => {
+    const { clock, progress } = onClock();
+    // 10 bytes every tenth of a second for twenty seconds, then as many in half the time.
+    for (clock.now = 100; clock.now <= 20_000; clock.now += 100) progress.advance(10);
+    for (clock.now = 20_050; clock.now <= 25_000; clock.now += 50) progress.advance(10);
+    clock.now = 25_000;
+
+    expect(progress.rate).toBe(150);
+  });
+
   it('forgets how fast it was long ago', () => {
     const { clock, progress } = onClock();
     progress.bytes.total = 200 * MIB;
@@ -58,6 +85,9 @@ describe('the progress of a job', () => {
 
     for (let n = 0; n < 1_000; n += 1) progress.fault(String(n), 'gone');
 
+    for (let n = 0; n < 1_000; n += 1) progress.note('gone');
+
     expect([progress.faultCount, progress.faults.length]).toEqual([1_000, 100]);
+    expect(progress.notes).toHaveLength(100);
   });
 });

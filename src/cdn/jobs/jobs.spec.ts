@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { eventually } from '../../../test/support/lifecycle';
 import { OciError } from '../../oci/oci-error';
-import { JobFailure, type Job, type Work } from './job';
+import { Job, JobFailure, type Work } from './job';
 import type { JobProgress } from './job-progress';
 import { Jobs } from './jobs';
 
@@ -57,6 +57,39 @@ describe('jobs', () => {
     ]);
   });
 
+  it('are told of in the log, when they begin and how they ended', async () => {
+    const { jobs, lines } = open();
+    const done = jobs.start({ ...nothing, about: { image: 'nginx' } });
+    const refused = jobs.start(failing(new JobFailure('no such platform')));
+    const broken = jobs.start(failing(new TypeError('x is undefined')));
+    await Promise.all([done, refused, broken].map(({ finished }) => finished));
+    await new Promise(setImmediate);
+
+    const told = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    const of = ({ id }: Job) => told.filter(({ job }) => job === id);
+
+    expect(of(done)).toMatchObject([
+      { kind: 'prefetch', image: 'nginx', msg: 'a job was started' },
+      { kind: 'prefetch', state: 'done', msg: 'a job ended' },
+    ]);
+    expect(of(refused)[1]).toMatchObject({ state: 'failed', error: 'no such platform' });
+    expect(of(broken)[1]).toMatchObject({
+      msg: 'a job failed',
+      err: { message: 'x is undefined' },
+    });
+  });
+
+  it('are done once, however often they are run', async () => {
+    let times = 0;
+    const run = () => Promise.resolve(void (times += 1));
+    const job = new Job({ ...nothing, run });
+
+    await Promise.all([job.run(), job.run()]);
+    await job.run();
+
+    expect([times, job.state]).toEqual([1, 'done']);
+  });
+
   it('run four at once; others wait, and come in their order', async () => {
     const { jobs } = open();
     const works = Array.from({ length: 6 }, () => held());
@@ -75,9 +108,11 @@ describe('jobs', () => {
     const { jobs } = open();
     for (let n = 0; n < 104; n += 1) jobs.start(held().work);
 
-    expect(() => jobs.start(held().work)).toThrow(
+    const more = () => jobs.start(held().work);
+    expect(more).toThrow(
       expect.objectContaining({ code: 'TOOMANYREQUESTS', headers: { 'Retry-After': 30 } }),
     );
+    expect(more).toThrow('100 jobs are waiting already');
     await jobs.close();
   });
 
@@ -109,7 +144,10 @@ describe('jobs', () => {
     const next = jobs.start(held().work);
 
     for (const job of stubborn) job.cancel();
-    expect([stubborn[0]!.state, next.state]).toEqual(['cancelled', 'waiting']);
+    let finished = false;
+    void stubborn[0]!.finished.then(() => (finished = true));
+    await new Promise(setImmediate);
+    expect([stubborn[0]!.state, next.state, finished]).toEqual(['cancelled', 'waiting', false]);
     letGo();
 
     await eventually('the next one runs', () => next.state === 'running');
@@ -125,6 +163,11 @@ describe('jobs', () => {
 
     await Promise.all([refused, lacking, broken].map(({ finished }) => finished));
 
+    expect([refused, lacking, broken].map(({ cause }) => cause !== undefined)).toEqual([
+      false,
+      false,
+      true,
+    ]);
     expect([refused, lacking, broken].map(({ state, error }) => [state, error])).toEqual([
       ['failed', 'not you'],
       ['failed', 'no such platform'],
@@ -137,7 +180,9 @@ describe('jobs', () => {
     const { jobs, clock } = open();
     const early = jobs.start(nothing);
     await early.finished;
-    clock.now += HOUR + 1;
+    clock.now += HOUR;
+    expect(jobs.get(early.id)).toBe(early);
+    clock.now += 1;
     expect(jobs.get(early.id)).toBeUndefined();
 
     const many: Job[] = [];
@@ -159,6 +204,21 @@ describe('jobs', () => {
     end();
     await job.finished;
     expect(jobs.unfinished('verify')).toBeUndefined();
+  });
+
+  it('end with the gate only when their work has let go of everything', async () => {
+    const { jobs } = open();
+    let letGo!: () => void;
+    const slow = new Promise<void>((resolve) => (letGo = resolve));
+    jobs.start({ ...nothing, run: () => slow });
+    let closed = false;
+
+    const closing = jobs.close().then(() => (closed = true));
+    await new Promise(setImmediate);
+
+    expect(closed).toBe(false);
+    letGo();
+    await closing;
   });
 
   it('end with the gate, and none is started then', async () => {

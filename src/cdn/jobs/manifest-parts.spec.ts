@@ -13,7 +13,9 @@ describe('manifests', () => {
     ['Application/vnd.oci.image.manifest.v1+json', 'image'],
     ['application/vnd.docker.distribution.manifest.v2+json', 'image'],
     ['application/vnd.docker.distribution.manifest.v1+prettyjws', undefined],
+    [' application/vnd.oci.image.index.v1+json ;charset=utf-8', 'index'],
     ['text/html', undefined],
+    ['', undefined],
   ])('%s is %s', (mediaType, kind) => {
     expect(manifestKindOf(mediaType)).toBe(kind);
   });
@@ -83,6 +85,33 @@ describe('manifests', () => {
     });
   });
 
+  it('may name nothing but a config, and indexes nothing at all', () => {
+    const config = { digest: DIGEST, size: 1 };
+    for (const layers of [undefined, null, []])
+      expect(readParts('image', bytes({ config, layers }))).toEqual({
+        kind: 'image',
+        blobs: [{ ...config, foreign: false }],
+      });
+    for (const manifests of [undefined, null, []])
+      expect(readParts('index', bytes({ manifests }))).toEqual({ kind: 'index', children: [] });
+  });
+
+  it.each([
+    ['a list', []],
+    ['a number', 1],
+    ['manifests that are none', { manifests: [1] }],
+    ['a digest that leaves the folder', { manifests: [{ digest: 'sha256:../../x' }] }],
+  ])('that are hostile are no index: %s', (_what, document) => {
+    expect(readParts('index', bytes(document))).toBeUndefined();
+  });
+
+  it('of an index without a type are of neither kind', () => {
+    expect(readParts('index', bytes({ manifests: [{ digest: DIGEST }] }))).toEqual({
+      kind: 'index',
+      children: [{ digest: DIGEST, kind: undefined, platform: undefined }],
+    });
+  });
+
   it.each([
     ['no JSON', Buffer.from('<html>')],
     ['no object', bytes([])],
@@ -114,6 +143,7 @@ describe('platforms', () => {
     ['linux/arm', 'linux/arm/v6', true],
     ['linux/arm/v7', 'linux/arm/v6', false],
     ['linux/arm/v7', 'linux/arm', false],
+    ['linux/arm/v8', 'linux/arm', false],
     ['linux/arm64/v8', 'linux/arm64', true],
     ['linux/arm64', 'linux/arm64/v8', true],
   ])('asked for as %s: %s is meant: %s', (wanted, offered, meant) => {

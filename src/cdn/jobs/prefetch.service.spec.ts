@@ -207,8 +207,71 @@ describe('prefetching', () => {
 
     const { progress } = await prefetch(shelf, '1');
 
+    // Those that were under way beside the tenth are counted, too.
     expect(progress.faultCount).toBeGreaterThanOrEqual(10);
+    expect(progress.faultCount).toBeLessThanOrEqual(12);
     expect(shelf.asked.length).toBeLessThan(15);
+  });
+
+  it('counts as done what really came, whatever the manifest says, and nothing of what failed', async () => {
+    const shelf = new Shelf();
+    const [small, large] = [Buffer.alloc(10), Buffer.alloc(1000, 1)];
+    const [right, wrong] = [small, large].map(digestOf) as [Digest, Digest];
+    shelf.blobs.set(right, small);
+    const hold = shelf.hold;
+    shelf.hold = async (source, digest, holder) => {
+      if (digest === right) return hold(source, digest, holder);
+      holder.progress?.(500, 1000);
+      throw new OciError('UNAVAILABLE');
+    };
+    const manifest = Buffer.from(
+      JSON.stringify({
+        config: { digest: right, size: 999 },
+        layers: [{ digest: wrong, size: 1000 }],
+      }),
+    );
+    shelf.manifests.set('1', { mediaType: MANIFEST, bytes: manifest });
+
+    const { progress } = await prefetch(shelf, '1');
+
+    expect(progress.bytes).toMatchObject({ done: 10, total: 1010 });
+    expect(progress.items).toEqual({ done: 1, total: 2 });
+  });
+
+  it('tells of bytes as they come', async () => {
+    const shelf = new Shelf();
+    const bytes = Buffer.alloc(1000);
+    const digest = digestOf(bytes);
+    const seen: number[] = [];
+    const progress = new JobProgress();
+    shelf.hold = async (_source, _digest, holder) => {
+      for (const received of [100, 700]) {
+        holder.progress?.(received, 1000);
+        seen.push(progress.bytes.done);
+      }
+      return { size: 1000, stored: true, hit: false };
+    };
+    const manifest = Buffer.from(JSON.stringify({ config: { digest, size: 1000 } }));
+    shelf.manifests.set('1', { mediaType: MANIFEST, bytes: manifest });
+    const reference = parseReference('1') as Reference;
+    const { signal } = new AbortController();
+
+    await new Prefetch(shelf).run(
+      { registry, repository, reference, platforms: [] },
+      progress,
+      signal,
+    );
+
+    expect([seen, progress.bytes.done]).toEqual([[100, 700], 1000]);
+  });
+
+  it('asks for nothing once it is given up', async () => {
+    const shelf = new Shelf();
+    shelf.put(imageOf(layersWith(100)), '1');
+
+    const { error } = await prefetch(shelf, '1', [], AbortSignal.abort());
+
+    expect([error?.name, shelf.asked]).toEqual(['AbortError', []]);
   });
 
   it('fails where what it fetched could not be kept', async () => {

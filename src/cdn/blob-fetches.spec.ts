@@ -1,0 +1,246 @@
+/** One fetch of a blob for all who may have it: who reads along, and who does not. */
+import { contentOf } from '../../test/support/content-room';
+import { contentWorld, NAME } from '../../test/support/content-world';
+import { answer } from '../../test/support/fault-server';
+import { eventually } from '../../test/support/lifecycle';
+import { Pause, sendPart } from '../../test/support/scripted-registry';
+
+const AHEAD = 16 * 1024 * 1024;
+
+describe('a fetch that is under way', () => {
+  /** One whose first half came, and whose second waits to be let go. */
+  async function underWay(options: Parameters<typeof contentWorld>[0] = {}, size = 100_000) {
+    const room = await contentWorld(options);
+    const content = room.blob(size);
+    const pause = new Pause(content.bytes, size / 2);
+    room.origin.fault = ({ method, headers }) =>
+      method === 'GET' && headers.range === undefined ? pause.behaviour : undefined;
+    const first = room.ask(content.digest);
+    await eventually('half is there', () => room.cache?.downloads.all[0]?.received === size / 2);
+    return { ...room, ...content, pause, first };
+  }
+
+  it('is read along with by all who may, and told so', async () => {
+    const { ask, digest, bytes, pause, first, origin } = await underWay();
+
+    const second = ask(digest);
+    const part = await ask(digest, 'bytes=10-19');
+    pause.goOn();
+
+    expect(part).toMatchObject({ status: 206, bytes: bytes.subarray(10, 20) });
+    expect(part.told).toBe('tidegate; fwd=miss; fwd-status=200; stored; collapsed');
+    for (const got of [await first, await second]) expect(got.bytes).toEqual(bytes);
+    expect((await first).told).toBe('tidegate; fwd=miss; fwd-status=200; stored');
+    expect(origin.asked()).toHaveLength(1);
+  });
+
+  it('is read along with under another name once the registry said yes to that', async () => {
+    const { ask, digest, bytes, pause, first, origin, of, untilHeld } = await underWay();
+    const source = of('team/other');
+    expect((await ask(digest, 'bytes=0-9', { source })).code).toBe('BLOB_UNKNOWN');
+    origin.blob('team/other', bytes);
+
+    const part = await ask(digest, 'bytes=0-9', { source });
+    const again = await ask(digest, 'bytes=0-9', { source });
+    const heads = origin.asked('HEAD', 'team/other').length;
+    pause.goOn();
+    await first;
+    await untilHeld(digest);
+
+    expect([part.bytes, again.bytes]).toEqual([bytes.subarray(0, 10), bytes.subarray(0, 10)]);
+    expect(heads).toBe(2);
+    // Its yes counts for what is held then.
+    await eventually('it is a hit', async () => {
+      return (await ask(digest, undefined, { source })).told === 'tidegate; hit';
+    });
+    expect(origin.asked('GET')).toHaveLength(1);
+  });
+
+  it('is read along with no more by one whose right was taken back', async () => {
+    const { ask, digest, bytes, pause, first, origin, of, content } = await underWay();
+    const source = of('team/other');
+    origin.blob('team/other', bytes);
+    await ask(digest, 'bytes=0-9', { source });
+    origin.remove('team/other', digest);
+    await content.deleted(source, digest);
+
+    expect((await ask(digest, 'bytes=0-9', { source })).code).toBe('BLOB_UNKNOWN');
+
+    pause.goOn();
+    await first;
+  });
+
+  it('that is refused to the one who began it is begun anew for one with a yes of its own', async () => {
+    const { origin, ask, of } = await contentWorld();
+    const { bytes, digest } = contentOf(1000);
+    origin.blob('team/other', bytes);
+    const refuse = Promise.withResolvers<void>();
+    origin.fault = ({ method, url }) =>
+      method === 'GET' && url.includes(NAME)
+        ? async (request, response, seen) => {
+            await refuse.promise;
+            await answer(404)(request, response, seen);
+          }
+        : undefined;
+    const first = ask(digest);
+    await eventually('it is asked', () => origin.asked('GET').length === 1);
+
+    const source = of('team/other');
+    const second = ask(digest, undefined, { source });
+    await eventually('the other is asked for its right', () => origin.asked('HEAD').length === 1);
+    await ask(digest, undefined, { source, method: 'HEAD' });
+    refuse.resolve();
+
+    expect([(await first).code, (await second).bytes]).toEqual(['BLOB_UNKNOWN', bytes]);
+    expect(origin.asked('GET')).toHaveLength(2);
+  });
+
+  it('is left at once by a reader who leaves, before it answers or not', async () => {
+    const { origin, ask, blob } = await contentWorld();
+    const { bytes, digest } = blob(1000);
+    const go = Promise.withResolvers<void>();
+    origin.fault = () => async (request, response) => {
+      await go.promise;
+      sendPart(bytes, request, response);
+    };
+    const leaving = new AbortController();
+    const left = ask(digest, undefined, { signal: leaving.signal });
+    await eventually('it is asked', () => origin.asked('GET').length === 1);
+    const stays = ask(digest);
+
+    leaving.abort(new Error('left'));
+
+    await expect(left).rejects.toThrow('left');
+    await expect(ask(digest, undefined, { signal: leaving.signal })).rejects.toThrow('left');
+    go.resolve();
+    expect((await stays).bytes).toEqual(bytes);
+    expect(origin.asked('GET')).toHaveLength(1);
+  });
+
+  it('far behind what a reader asks for is not waited for', async () => {
+    const { ask, digest, bytes, pause, first, origin } = await underWay({}, 40 * 1024 * 1024);
+    const far = bytes.length / 2 + AHEAD;
+
+    const near = ask(digest, `bytes=${far}-${far + 9}`);
+    const got = await ask(digest, `bytes=${far + 1}-${far + 9}`);
+    pause.goOn();
+
+    expect(got.bytes).toEqual(bytes.subarray(far + 1, far + 10));
+    expect((await near).bytes).toEqual(bytes.subarray(far, far + 10));
+    await first;
+    const ranges = origin.server.requests.map(({ headers }) => headers.range);
+    expect(ranges).toEqual([undefined, `bytes=${far + 1}-${far + 9}`]);
+  });
+});
+
+describe('a yes that was asked for before rights were taken back', () => {
+  it.each([
+    [1, 2, 200],
+    [9, 3, 'UNAVAILABLE'],
+  ])('is asked for again: taken back %d times, asked %d times', async (times, asked, outcome) => {
+    const { origin, ask, blob, content, of } = await contentWorld();
+    const { bytes, digest } = blob(1000);
+    let left = times;
+    origin.fault = () => async (request, response) => {
+      if (left > 0) await content.deleted(of(), contentOf(1).digest);
+      left -= 1;
+      sendPart(bytes, request, response);
+    };
+
+    const got = await ask(digest, undefined, { method: 'HEAD' });
+
+    expect(got.code ?? got.status).toBe(outcome);
+    expect(origin.asked('HEAD')).toHaveLength(asked);
+  });
+
+  it('is joined by nobody who comes after, under that name', async () => {
+    const { origin, ask, blob, content, of } = await contentWorld();
+    const { bytes, digest } = blob(1000, NAME, 'team/other');
+    const go = Promise.withResolvers<void>();
+    origin.fault = () => async (request, response) => {
+      await go.promise;
+      sendPart(bytes, request, response);
+    };
+    const head = (source = of()) => ask(digest, undefined, { source, method: 'HEAD' });
+    const heads = [head(), head(), head(of('team/other'))];
+    await eventually('they are asked', () => origin.asked('HEAD').length === 2);
+
+    await content.deleted(of(), contentOf(1).digest);
+    heads.push(head(), head(of('team/other')));
+    await eventually('it is asked again', () => origin.asked('HEAD').length === 3);
+    go.resolve();
+
+    const told = (await Promise.all(heads)).map((got) => got.told.includes('collapsed'));
+    expect(told.slice(2)).toEqual([false, false, true]);
+    // The first two asked before, and ask again; together.
+    expect(origin.asked('HEAD', NAME)).toHaveLength(2);
+  });
+});
+
+describe('holding a blob that nobody reads', () => {
+  const holder = (over: object = {}) => ({ signal: new AbortController().signal, ...over });
+
+  it('fetches it, and tells how far that is', async () => {
+    const { blob, content, of, isHeld, origin } = await contentWorld();
+    const { digest } = blob(100_000);
+    const told: (number | undefined)[][] = [];
+    const progress = (...at: (number | undefined)[]) => void told.push(at);
+
+    const first = await content.hold(of(), digest, holder({ progress }));
+    const second = await content.hold(of(), digest, holder());
+
+    expect(first).toEqual({ size: 100_000, stored: true, hit: false });
+    expect(second).toEqual({ size: 100_000, stored: true, hit: true });
+    expect(told.at(-1)).toEqual([100_000, 100_000]);
+    expect(await isHeld(digest)).toBe(true);
+    expect(origin.asked()).toHaveLength(1);
+  });
+
+  it('tells of it while it goes on', async () => {
+    const { blob, content, of, origin } = await contentWorld();
+    const { bytes, digest } = blob(100_000);
+    const pause = new Pause(bytes, 40_000);
+    origin.fault = () => pause.behaviour;
+    const told: (number | undefined)[][] = [];
+    const progress = (...at: (number | undefined)[]) => void told.push(at);
+    const holding = content.hold(of(), digest, holder({ progress }));
+
+    await eventually('it is told', () => told.some(([received]) => received === 40_000));
+    pause.goOn();
+
+    expect(await holding).toMatchObject({ stored: true });
+  });
+
+  it.each([
+    ['before', true],
+    ['while it is fetched', false],
+  ])('is given up %s', async (_when, before) => {
+    const { blob, content, of, origin, cache } = await contentWorld();
+    const { bytes, digest } = blob(100_000);
+    origin.fault = () => new Pause(bytes, 40_000).behaviour;
+    const leaving = new AbortController();
+    if (before) leaving.abort(new Error('given up'));
+    const holding = content.hold(of(), digest, { signal: leaving.signal });
+    const ended = expect(holding).rejects.toThrow('given up');
+    if (!before) {
+      await eventually('it is fetched', () => cache?.downloads.all[0]?.received === 40_000);
+      leaving.abort(new Error('given up'));
+    }
+
+    await ended;
+
+    await eventually('nobody fetches it', () => cache?.downloads.all.length === 0);
+  });
+
+  it.each([
+    ['of a registry that has it not', {}, 404, 'BLOB_UNKNOWN'],
+    ['of a registry whose redirects are passed on', { pass: true }, 200, 'UNSUPPORTED'],
+    ['with CACHE=off', { on: false }, 200, 'UNAVAILABLE'],
+  ])('fails %s', async (_what, options, status, code) => {
+    const { blob, content, of, origin } = await contentWorld(options);
+    const { digest } = blob(1000);
+    if (status !== 200) origin.fault = () => answer(status);
+
+    await expect(content.hold(of(), digest, holder())).rejects.toMatchObject({ code });
+  });
+});

@@ -1,0 +1,513 @@
+/** Manifests before one registry: by tag and by digest, held and asked for again, and while the registry is away. */
+import { contentWorld, NAME } from '../../test/support/content-world';
+import { answer, reset, stall } from '../../test/support/fault-server';
+import { eventually } from '../../test/support/lifecycle';
+import {
+  heldManifest,
+  IMAGE,
+  INDEX,
+  manifestOf,
+  SCHEMA_2,
+  SIGNED,
+  signedManifest,
+  type HeldManifest,
+} from '../../test/support/scripted-registry';
+import { GATE_ACCEPTS } from './questions';
+
+const MISS = 'tidegate; fwd=miss; fwd-status=200; stored';
+const FIRST = manifestOf([Buffer.from('first')]);
+const SECOND = manifestOf([Buffer.from('second')]);
+const OLD = manifestOf([Buffer.from('first')], SCHEMA_2);
+
+/** What a GET of it gives. */
+const whole = ({ mediaType, digest, bytes }: HeldManifest) => ({
+  mediaType,
+  digest,
+  size: bytes.length,
+  text: bytes.toString(),
+});
+/** What a HEAD of it gives. */
+const described = (manifest: HeldManifest) => ({ ...whole(manifest), text: undefined });
+
+async function world(options: Parameters<typeof contentWorld>[0] = {}) {
+  const room = await contentWorld(options);
+  const { origin, askManifest: ask } = room;
+  /** Tagged at the registry, and held. */
+  const held = async (manifest = FIRST, tag = '1') => {
+    origin.manifest(NAME, tag, manifest);
+    await ask(tag);
+    await room.untilHeld(manifest.digest);
+    await eventually(
+      'it is a hit',
+      async () => (await ask(manifest.digest)).told === 'tidegate; hit',
+    );
+    origin.server.requests.length = 0;
+  };
+  const head = (reference: string, asking = {}) => ask(reference, { ...asking, method: 'HEAD' });
+  const away = () => {
+    origin.fault = () => answer(503);
+  };
+  return { ...room, ask, head, held, away };
+}
+
+describe('a manifest by its tag', () => {
+  it('is fetched once, in the gate’s own words, and held', async () => {
+    const { ask, origin, untilHeld } = await world();
+    origin.manifest(NAME, '1', FIRST);
+
+    expect(await ask('1', { accept: IMAGE })).toMatchObject({ told: MISS, ...whole(FIRST) });
+    await untilHeld(FIRST.digest);
+    await eventually('it is a hit', async () => (await ask('1')).told === 'tidegate; hit');
+
+    expect(await ask('1')).toMatchObject(whole(FIRST));
+    expect(origin.asked()).toEqual(['GET /v2/team/app/manifests/1']);
+    expect(origin.server.requests[0]?.headers.accept).toBe(GATE_ACCEPTS);
+  });
+
+  it('is fetched once for many who ask at once, and those who joined are told', async () => {
+    const { ask, origin } = await world();
+    origin.manifest(NAME, '1', FIRST);
+
+    const all = await Promise.all([ask('1'), ask('1'), ask('1')]);
+
+    expect(all.map(({ told }) => told)).toEqual([MISS, `${MISS}; collapsed`, `${MISS}; collapsed`]);
+    expect(all.map(({ text }) => text)).toEqual(Array(3).fill(FIRST.bytes.toString()));
+    expect(origin.asked()).toHaveLength(1);
+  });
+
+  it('is asked for again by HEAD when that is too long ago', async () => {
+    const { ask, held, origin } = await world({ tagTtl: 0 });
+    await held();
+
+    expect(await ask('1')).toMatchObject({
+      told: 'tidegate; fwd=stale; fwd-status=200',
+      ...whole(FIRST),
+    });
+    expect(origin.asked()).toEqual(['HEAD /v2/team/app/manifests/1']);
+  });
+
+  it('that has moved is followed', async () => {
+    const { ask, head, held, origin } = await world({ tagTtl: 0 });
+    await held();
+    origin.manifest(NAME, '1', SECOND);
+
+    expect(await head('1')).toMatchObject(described(SECOND));
+    expect(await ask('1')).toMatchObject({ told: MISS, ...whole(SECOND) });
+    expect(origin.asked('GET')).toEqual([`GET /v2/team/app/manifests/${SECOND.digest}`]);
+  });
+
+  it('is fetched anew where a HEAD leaves out what clients must be told', async () => {
+    const { ask, head, held, origin } = await world({ tagTtl: 0 });
+    await held();
+    origin.manifest(NAME, '1', SECOND);
+    origin.fault = ({ method }) =>
+      method === 'HEAD' ? answer(200, '', { 'content-type': IMAGE }) : undefined;
+
+    expect(await ask('1')).toMatchObject({
+      told: 'tidegate; fwd=stale; fwd-status=200; stored',
+      ...whole(SECOND),
+    });
+    expect(await head('1')).toMatchObject(described(SECOND));
+  });
+
+  it('that is no more is gone, and does not come back when the registry is away', async () => {
+    const { ask, head, held, origin, away } = await world({ tagTtl: 0 });
+    await held();
+    origin.remove(NAME, '1');
+
+    expect((await ask('1')).code).toBe('MANIFEST_UNKNOWN');
+    const asked = origin.asked().length;
+    expect(await ask('1')).toEqual({
+      told: 'tidegate; hit; detail="negative"',
+      code: 'MANIFEST_UNKNOWN',
+    });
+    expect((await head('1')).code).toBe('MANIFEST_UNKNOWN');
+    expect(origin.asked()).toHaveLength(asked);
+
+    away();
+    expect((await ask(FIRST.digest)).told).toBe('tidegate; hit');
+    expect((await ask('1')).code).toBe('MANIFEST_UNKNOWN');
+  });
+
+  it('whose content is gone meanwhile is asked for where it leads now', async () => {
+    const { ask, held, origin, cache } = await world();
+    await held();
+    await cache?.store.delete(FIRST.digest as never);
+    origin.remove(NAME, FIRST.digest);
+    origin.manifest(NAME, '1', SECOND);
+
+    expect(await ask('1')).toMatchObject({
+      told: 'tidegate; fwd=stale; fwd-status=200; stored',
+      ...whole(SECOND),
+    });
+  });
+
+  it('that was pushed or deleted through the gate is asked for again at once', async () => {
+    const { ask, held, origin, content, of } = await world();
+    await held();
+    origin.manifest(NAME, '1', SECOND);
+    expect((await ask('1')).digest).toBe(FIRST.digest);
+
+    await content.pushed(of(), '1' as never);
+    expect((await ask('1')).digest).toBe(SECOND.digest);
+
+    origin.manifest(NAME, '1', FIRST);
+    await content.deleted(of(), SECOND.digest as never);
+    expect((await ask('1')).digest).toBe(FIRST.digest);
+    expect((await ask(SECOND.digest)).told).not.toBe('tidegate; hit');
+  });
+
+  it('that was pushed joins no question that was asked before', async () => {
+    const { ask, origin, content, of } = await world();
+    origin.manifest(NAME, '1', FIRST);
+    const go = Promise.withResolvers<void>();
+    origin.fault = () => async (request, response, seen) => {
+      await go.promise;
+      const headers = { 'content-type': IMAGE, 'docker-content-digest': FIRST.digest };
+      await answer(200, FIRST.bytes, headers)(request, response, seen);
+    };
+    const before = ask('1');
+    await eventually('it is asked', () => origin.asked().length === 1);
+    await content.pushed(of(), '1' as never);
+    origin.fault = () => undefined;
+    origin.manifest(NAME, '1', SECOND);
+
+    const after = await ask('1');
+    go.resolve();
+
+    expect([(await before).digest, after.digest]).toEqual([FIRST.digest, SECOND.digest]);
+    // What was on its way during the push is no word on where the tag leads.
+    expect((await ask('1')).digest).toBe(SECOND.digest);
+  });
+});
+
+describe('while the registry is away', () => {
+  it.each([
+    ['errs', () => answer(503)],
+    ['resets', () => reset()],
+    ['is out of quota', () => answer(429)],
+  ])('what is held is served, with a warning, where it %s', async (_how, fault) => {
+    const { ask, head, held, origin } = await world({ tagTtl: 0 });
+    await held();
+    origin.fault = fault;
+
+    const got = await ask('1');
+
+    expect(got).toMatchObject({
+      told: 'tidegate; fwd=stale; detail="served stale"',
+      ...whole(FIRST),
+    });
+    expect(got.warning).toMatch(
+      /^299 - "stale: reg\.example cannot be asked now; this is what it said \d+ s ago"$/,
+    );
+    expect(await head('1')).toMatchObject({
+      ...described(FIRST),
+      warning: expect.stringContaining('stale: reg.example') as string,
+    });
+  });
+
+  it('and says nothing, nobody waits long for it', async () => {
+    const { ask, held, origin } = await world({ tagTtl: 0 });
+    await held();
+    origin.fault = () => stall();
+    const leaving = new AbortController();
+    const left = ask('1', { signal: leaving.signal });
+    await eventually('it is asked', () => origin.asked().length > 0);
+    leaving.abort(new Error('left'));
+    await expect(left).rejects.toThrow('left');
+
+    expect((await ask('1')).warning).toContain('stale');
+  });
+
+  it('a tag that is fresh is no question', async () => {
+    const { ask, head, held, away } = await world();
+    await held();
+    away();
+
+    expect(await ask('1')).toMatchObject({ told: 'tidegate; hit', warning: undefined });
+    expect(await head('1')).toMatchObject({ told: 'tidegate; hit', ...described(FIRST) });
+  });
+
+  it('what is not held, or not under that name, or of no type that is taken, is not to be had', async () => {
+    const { ask, head, held, away, of, cache } = await world({ tagTtl: 0 });
+    await held();
+    away();
+    const source = of('team/other');
+
+    const refused = [
+      await ask('2'),
+      await ask('1', { source }),
+      await ask(FIRST.digest, { source }),
+      await head(FIRST.digest, { source }),
+      await ask('1', { accept: SIGNED }),
+    ];
+    expect(refused.map(({ code }) => code)).toEqual(Array(5).fill('BAD_UPSTREAM'));
+
+    await cache?.store.delete(FIRST.digest as never);
+    expect((await ask('1')).code).toBe('BAD_UPSTREAM');
+  });
+
+  it('what it refuses is refused, however well it is held', async () => {
+    const { ask, held, origin, away } = await world({ tagTtl: 0 });
+    await held();
+    origin.fault = () => answer(403);
+
+    expect((await ask('1')).code).toBe('DENIED');
+
+    away();
+    expect((await ask('1')).code).toBe('BAD_UPSTREAM');
+    expect((await ask(FIRST.digest)).code).toBe('BAD_UPSTREAM');
+  });
+});
+
+describe('a manifest by its digest', () => {
+  it('is fetched once and held, and opens no other name', async () => {
+    const { ask, head, origin, untilHeld, of } = await world();
+    origin.manifest(NAME, undefined, FIRST);
+
+    expect(await ask(FIRST.digest)).toMatchObject({ told: MISS, ...whole(FIRST) });
+    await untilHeld(FIRST.digest);
+    await eventually('it is a hit', async () => (await ask(FIRST.digest)).told === 'tidegate; hit');
+    expect(await head(FIRST.digest)).toMatchObject({ told: 'tidegate; hit', ...described(FIRST) });
+    expect(origin.asked()).toHaveLength(1);
+
+    const source = of('team/other');
+    expect((await ask(FIRST.digest, { source })).code).toBe('MANIFEST_UNKNOWN');
+    expect(origin.asked('team/other')).toEqual([`HEAD /v2/team/other/manifests/${FIRST.digest}`]);
+  });
+
+  it.each(['GET', 'HEAD'] as const)(
+    'is opened for another name by the registry’s yes to a HEAD: %s',
+    async (method) => {
+      const { ask, held, origin, of } = await world();
+      await held();
+      const source = of('team/other');
+      origin.manifest('team/other', undefined, FIRST);
+
+      const first = await ask(FIRST.digest, { source, method });
+      const second = await ask(FIRST.digest, { source });
+
+      expect(first).toMatchObject(method === 'GET' ? whole(FIRST) : described(FIRST));
+      expect(second).toMatchObject({ told: 'tidegate; hit', ...whole(FIRST) });
+      expect(origin.asked()).toEqual([`HEAD /v2/team/other/manifests/${FIRST.digest}`]);
+    },
+  );
+
+  it('is not what a registry speaks of that tells another size', async () => {
+    const { ask, head, held, origin, of } = await world();
+    await held();
+    const source = of('team/other');
+    const lie = { 'content-length': 5, 'content-type': IMAGE };
+    origin.fault = ({ method }) => (method === 'HEAD' ? answer(200, '', lie) : answer(404));
+
+    expect((await head(FIRST.digest, { source })).size).toBe(5);
+    expect((await ask(FIRST.digest, { source })).code).toBe('MANIFEST_UNKNOWN');
+  });
+
+  it('that is not there is not asked for again so soon, until something is pushed', async () => {
+    const { ask, head, origin, content, of } = await world();
+
+    const first = await ask(FIRST.digest);
+    const second = await head(FIRST.digest);
+    const asked = origin.asked().length;
+    origin.manifest(NAME, undefined, FIRST);
+    await content.pushed(of(), '1' as never);
+
+    expect([first.code, second.code, asked]).toEqual(['MANIFEST_UNKNOWN', 'MANIFEST_UNKNOWN', 1]);
+    expect((await ask(FIRST.digest)).code).toBeUndefined();
+  });
+
+  it.each<[string, () => ReturnType<typeof answer>]>([
+    ['is another', () => answer(200, SECOND.bytes, { 'content-type': IMAGE })],
+    ['has no type', () => answer(200, FIRST.bytes)],
+    ['is a page', () => answer(200, '<html/>', { 'content-type': 'text/html' })],
+    [
+      'is larger than any',
+      () => answer(200, Buffer.alloc(4 * 1024 * 1024 + 1), { 'content-type': IMAGE }),
+    ],
+  ])('that %s is none, and is not held', async (_what, wrong) => {
+    const { ask, origin, isHeld, cache } = await world();
+    origin.fault = wrong;
+
+    expect((await ask(FIRST.digest)).code).toBe('BAD_UPSTREAM');
+    expect((await ask('1')).code === 'BAD_UPSTREAM' || _what === 'is another').toBe(true);
+
+    expect(await isHeld(FIRST.digest)).toBe(false);
+    expect(cache?.downloads.all).toEqual([]);
+  });
+
+  it('that a tag’s answer names wrongly is none', async () => {
+    const { ask, origin, isHeld } = await world();
+    const headers = { 'content-type': IMAGE, 'docker-content-digest': SECOND.digest };
+    origin.fault = () => answer(200, FIRST.bytes, headers);
+
+    expect((await ask('1')).code).toBe('BAD_UPSTREAM');
+    expect([await isHeld(FIRST.digest), await isHeld(SECOND.digest)]).toEqual([false, false]);
+  });
+
+  it('is its bytes’ own where a tag’s answer names none', async () => {
+    const { ask, origin, untilHeld } = await world();
+    origin.fault = () => answer(200, FIRST.bytes, { 'content-type': IMAGE });
+
+    expect(await ask('1')).toMatchObject({ told: MISS, digest: FIRST.digest });
+    await untilHeld(FIRST.digest);
+  });
+
+  it('that is signed within passes, and is not held: nobody could verify it', async () => {
+    const { ask, origin, isHeld } = await world();
+    const signed = signedManifest('{\n   "name": "team/app"');
+    origin.manifest(NAME, '1', signed);
+
+    for (const reference of ['1', signed.digest])
+      expect(await ask(reference)).toMatchObject({
+        told: 'tidegate; fwd=miss; fwd-status=200',
+        ...whole(signed),
+      });
+    expect(await isHeld(signed.digest)).toBe(false);
+  });
+});
+
+describe('what a client takes', () => {
+  it('is asked for in the client’s own words where it is not what the tag is held as', async () => {
+    const { ask, head, held, origin } = await world();
+    await held();
+    origin.manifest(NAME, '1', FIRST, OLD);
+    const told = 'tidegate; fwd=bypass';
+
+    expect(await ask('1', { accept: SCHEMA_2 })).toMatchObject({ told, ...whole(OLD) });
+    expect(await head('1', { accept: SCHEMA_2 })).toMatchObject({ told, ...described(OLD) });
+
+    expect(origin.server.requests.map(({ headers }) => headers.accept)).toEqual([
+      SCHEMA_2,
+      SCHEMA_2,
+    ]);
+    expect((await ask('1')).digest).toBe(FIRST.digest);
+  });
+
+  it('is so for one who comes first, and those after get what the gate would ask for', async () => {
+    const { ask, head, origin, isHeld } = await world();
+    origin.manifest(NAME, '1', FIRST, OLD);
+
+    expect(await ask('1', { accept: SCHEMA_2 })).toMatchObject(whole(OLD));
+    expect(await head('1', { accept: SCHEMA_2 })).toMatchObject(described(OLD));
+    expect(await isHeld(OLD.digest)).toBe(false);
+    expect(await ask('1')).toMatchObject(whole(FIRST));
+  });
+
+  it('is so when the tag has to be asked again', async () => {
+    const { ask, head, held, origin } = await world({ tagTtl: 0 });
+    await held();
+    origin.manifest(NAME, '1', FIRST, OLD);
+
+    expect(await ask('1', { accept: SCHEMA_2 })).toMatchObject(whole(OLD));
+    expect(await head('1', { accept: SCHEMA_2 })).toMatchObject(described(OLD));
+  });
+
+  it('may be a kind that the gate does not ask for, which a 404 to the gate says nothing of', async () => {
+    const { ask, head, origin } = await world();
+    const artifact = heldManifest('{"a":1}', 'application/vnd.oci.artifact.manifest.v1+json');
+    const { mediaType: accept } = artifact;
+    origin.fault = ({ headers }) => (headers.accept === accept ? undefined : answer(404));
+    origin.manifest(NAME, '1', artifact);
+
+    expect((await ask('1')).code).toBe('MANIFEST_UNKNOWN');
+    expect(await ask('1', { accept })).toMatchObject(whole(artifact));
+    expect(await head('1', { accept })).toMatchObject(described(artifact));
+    expect((await ask('1')).told).toBe('tidegate; hit; detail="negative"');
+  });
+
+  it('by digest is what there is of it', async () => {
+    const { ask, held } = await world();
+    await held();
+
+    expect(await ask(FIRST.digest, { accept: `${INDEX}, ${IMAGE};q=0.5` })).toMatchObject({
+      told: 'tidegate; hit',
+    });
+    expect((await ask(FIRST.digest, { accept: INDEX })).told).not.toBe('tidegate; hit');
+  });
+});
+
+describe('a HEAD', () => {
+  it('of a tag starts no fetch, opens nothing, and is asked once for many', async () => {
+    const { head, ask, origin, isHeld, away } = await world();
+    origin.manifest(NAME, '1', FIRST);
+
+    const [first, second] = await Promise.all([head('1'), head('1')]);
+    const third = await head('1');
+
+    const told = 'tidegate; fwd=miss; fwd-status=200';
+    expect([first?.told, second?.told, third.told]).toEqual([told, `${told}; collapsed`, told]);
+    expect(third).toMatchObject(described(FIRST));
+    expect(await isHeld(FIRST.digest)).toBe(false);
+    // That a tag leads there is no right to it: the registry is asked each time.
+    expect(origin.asked()).toHaveLength(2);
+    away();
+    expect((await ask('1')).code).toBe('BAD_UPSTREAM');
+  });
+
+  it('of a tag that is held and too old asks by HEAD alone', async () => {
+    const { head, held, origin } = await world({ tagTtl: 0 });
+    await held();
+
+    expect(await head('1')).toMatchObject({
+      told: 'tidegate; fwd=stale; fwd-status=200',
+      ...described(FIRST),
+    });
+    expect(origin.asked()).toHaveLength(1);
+  });
+
+  it.each(['1', FIRST.digest])('of %s that leaves out something is a GET', async (reference) => {
+    const { head, origin } = await world();
+    origin.manifest(NAME, '1', FIRST);
+    origin.fault = ({ method }) => (method === 'HEAD' ? answer(200) : undefined);
+
+    expect(await head(reference)).toMatchObject({ told: MISS, ...described(FIRST) });
+    expect(origin.asked('GET')).toHaveLength(1);
+  });
+});
+
+describe('room in memory', () => {
+  const noRoom = () => Promise.reject(new Error('no room'));
+
+  it('is asked for before a manifest is read, from upstream or from what is held', async () => {
+    const { ask, held, origin } = await world();
+    origin.manifest(NAME, '2', SECOND);
+    await held();
+
+    for (const reference of ['1', '2', FIRST.digest])
+      await expect(ask(reference, { hold: noRoom })).rejects.toThrow('no room');
+  });
+
+  it('that one lacks is not lacking to those who joined', async () => {
+    const { ask, origin } = await world();
+    origin.manifest(NAME, '1', FIRST);
+    const go = Promise.withResolvers<void>();
+    const first = ask('1', { hold: () => go.promise.then(noRoom) });
+    await eventually('it is asked', () => origin.asked().length === 1);
+    const others = [ask('1'), ask('1')];
+
+    go.resolve();
+
+    await expect(first).rejects.toThrow('no room');
+    for (const other of others) expect((await other).digest).toBe(FIRST.digest);
+    // One of them began anew, and the other joined that.
+    expect(origin.asked()).toHaveLength(2);
+  });
+});
+
+describe('with CACHE=off', () => {
+  it('each is asked for, verified, and told to be none of the cache’s', async () => {
+    const { ask, head, origin } = await world({ on: false });
+    origin.manifest(NAME, '1', FIRST);
+    const told = 'tidegate; fwd=bypass; fwd-status=200';
+
+    expect(await ask('1')).toMatchObject({ told, ...whole(FIRST) });
+    expect(await ask(FIRST.digest)).toMatchObject({ told, ...whole(FIRST) });
+    expect(await head('1')).toMatchObject({ told, ...described(FIRST) });
+    expect((await ask('2')).code).toBe('MANIFEST_UNKNOWN');
+    origin.manifest(NAME, '2', SECOND);
+    expect((await ask('2')).digest).toBe(SECOND.digest);
+    origin.fault = () => answer(200, SECOND.bytes, { 'content-type': IMAGE });
+    expect((await ask(FIRST.digest)).code).toBe('BAD_UPSTREAM');
+  });
+});
