@@ -40,6 +40,9 @@ export function createServer(
   const server = tls
     ? createHttps({ ...OPTIONS, handshakeTimeout: IDLE, ...readTls(tls) })
     : createHttp(OPTIONS);
+  // Their size is bound. A bound of their number let the last ones go unseen in some versions of Node: what a proxy writes behind
+  // a client's own, to say for whom it asks.
+  server.maxHeadersCount = 0;
   const exchanges = new WeakMap<Socket, Exchange>();
   const begin: RequestListener = (request, response) => {
     // While the gate drains, a connection ends with the answer that is under way.
