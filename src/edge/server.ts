@@ -44,6 +44,9 @@ export function createServer(
     : createHttp(OPTIONS);
   const limit = new ConnectionLimit(connections, log);
   limit.watch(server);
+  // Their size is bound. A bound of their number let the last ones go unseen in some versions of Node: what a proxy writes behind
+  // a client's own, to say for whom it asks.
+  server.maxHeadersCount = 0;
   const exchanges = new WeakMap<Socket, Exchange>();
   const begin: RequestListener = (request, response) => {
     // While the gate drains, a connection ends with the answer that is under way.

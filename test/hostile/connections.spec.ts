@@ -5,7 +5,7 @@ import { connect, type AddressInfo, type Socket } from 'node:net';
 import { pino } from 'pino';
 import { createServer } from '../../src/edge/server';
 import { startGate } from '../support/gate';
-import { send } from '../support/http';
+import { raw, send } from '../support/http';
 import { atTheEnd, eventually } from '../support/lifecycle';
 
 const IDLE = 100;
@@ -71,6 +71,23 @@ it('begins no request on a connection that ends with the answer before it', asyn
   await once(client, 'close');
 
   expect(begun).toEqual(['/first']);
+});
+
+it('S28: no number of headers hides for whom a proxy asks', async () => {
+  const gate = await startGate({
+    UPSTREAM_REGISTRY: 'http://127.0.0.1:1',
+    TRUST_PROXY: 'loopback',
+    TRUSTED_NETWORKS: 'loopback',
+  });
+  atTheEnd(() => gate.stop('SIGKILL'));
+  const ask = (forwarded: string) => {
+    const head = `GET /v2/team/app/tags/list HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n`;
+    return raw(gate.port, `${head}${'a:\r\n'.repeat(2_500)}${forwarded}\r\n`);
+  };
+
+  // Who is trusted is let through to a registry that is not there.
+  expect((await ask('')).text).toMatch(/^HTTP\/1\.1 5/);
+  expect((await ask('X-Forwarded-For: 203.0.113.7\r\n')).text).toMatch(/^HTTP\/1\.1 401 /);
 });
 
 it('opens no debugger to whoever can send a signal or mistakes the gate for nginx', async () => {
