@@ -1,5 +1,6 @@
 /** `npm run test:soak [-- --minutes N] [-- --seed N]`: the soak at its full length, and where its report lies. */
 import { spawnSync } from 'node:child_process';
+import { existsSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 const { values } = parseArgs({
@@ -13,10 +14,12 @@ if (!(minutes > 0)) {
   console.error(`--minutes takes a number above 0, not ${values.minutes}`);
   process.exit(2);
 }
+rmSync('.soak', { recursive: true, force: true });
 const seed = values.seed === undefined ? {} : { SOAK_SEED: values.seed };
 const { status } = spawnSync('npm', ['run', 'jest', '--silent', '--', 'test/faults/soak.spec.ts'], {
   stdio: 'inherit',
   env: { ...process.env, SOAK_MINUTES: String(minutes), ...seed },
 });
-console.log('The report: .soak/report.html, and its figures: .soak/report.json');
+if (existsSync('.soak/report.html'))
+  console.log('The report: .soak/report.html, and its figures: .soak/report.json');
 process.exit(status ?? 1);

@@ -13,6 +13,8 @@ export interface Line {
   readonly colour: string;
   readonly points: readonly Point[];
   readonly filled?: boolean;
+  /** So many points in a row may be missing before it is broken. */
+  readonly gap?: number;
 }
 
 export interface Bars {
@@ -139,11 +141,14 @@ function marksOf({ marks }: Chart, { x, bottom }: Frame): string {
     .join('');
 }
 
-function lineOf({ points, colour, filled, name }: Line, { x, y, bottom }: Frame): string {
+function lineOf({ points, colour, filled, name, gap = 0 }: Line, { x, y, bottom }: Frame): string {
   const runs: Point[][] = [[]];
-  for (const point of points)
-    if (point.value === null) runs.push([]);
-    else runs.at(-1)?.push(point);
+  let missing = 0;
+  for (const point of points) {
+    missing = point.value === null ? missing + 1 : 0;
+    if (missing > gap) runs.push([]);
+    else if (point.value !== null) runs.at(-1)?.push(point);
+  }
   return runs
     .filter((run) => run.length > 0)
     .map((run) => {

@@ -10,7 +10,7 @@ const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 const CONFIG = 'application/vnd.oci.image.config.v1+json';
 const LAYER = 'application/vnd.oci.image.layer.v1.tar';
 /** Longer than anything takes that the gate waits for. */
-const PATIENCE = 45_000;
+const PATIENCE = 120_000;
 /** Tokens are used for this long: shorter than they are good. */
 const TOKEN_USE = 40_000;
 

@@ -27,8 +27,8 @@ export class FaultProxy {
   #fault: { readonly kind: Fault; readonly over: PromiseWithResolvers<void> } | undefined;
   /** Requests that came, with a fault or without. */
   requests = 0;
-  /** What was done to requests, by fault. */
-  readonly hurt = new Map<Fault, number>();
+  /** Requests, connections and pieces of answers that met the fault of now, or the last one. */
+  met = 0;
   /** Requests that showed something which is not the gate's own. */
   readonly foreign: string[] = [];
 
@@ -40,7 +40,9 @@ export class FaultProxy {
     this.#server.on('connection', (socket) => {
       this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket)).on('error', () => undefined);
-      if (this.#fault?.kind === 'cut') socket.destroy();
+      if (this.#fault?.kind !== 'cut') return;
+      this.met += 1;
+      socket.destroy();
     });
   }
 
@@ -59,6 +61,7 @@ export class FaultProxy {
   begin(kind: Fault): void {
     this.end();
     this.#fault = { kind, over: Promise.withResolvers() };
+    this.met = 0;
     if (kind === 'cut') for (const socket of this.#sockets) socket.destroy();
   }
 
@@ -73,7 +76,8 @@ export class FaultProxy {
     outgoing.on('error', () => undefined);
     incoming.on('error', () => undefined);
     const fault = this.#fault;
-    if (fault) this.hurt.set(fault.kind, (this.hurt.get(fault.kind) ?? 0) + 1);
+    const meets = fault?.kind === 'stall' || fault?.kind === 'cut' || /^\d/.test(fault?.kind ?? '');
+    if (meets) this.met += 1;
     if (fault?.kind === 'stall') await fault.over.promise;
     if (fault?.kind === 'cut') return void incoming.socket.destroy();
     if (fault && /^\d+$/.test(fault.kind)) {
@@ -107,6 +111,7 @@ export class FaultProxy {
     const piece = async (chunk: Buffer): Promise<Buffer> => {
       const fault = this.#fault;
       if (fault?.kind === 'stall') await fault.over.promise;
+      if (fault?.kind === 'slow' || (isBlob && fault)) this.met += 1;
       if (fault?.kind === 'slow') await pause(100);
       if (fault?.kind === 'short' && isBlob) outgoing.destroy();
       if (fault?.kind !== 'corrupt' || !isBlob) return chunk;

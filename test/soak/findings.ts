@@ -8,6 +8,7 @@ import { CacheFolder, descriptors } from '../support/cache-folder';
 import { MIB } from '../support/images';
 import { eventually } from '../support/lifecycle';
 import { loginOf, pulled, rightsOf, type Done } from './deeds';
+import { isRestart, type Trouble } from './plan';
 import type { Stand } from './stand';
 import type { Entry } from './traffic';
 import { growthOf, lives, type Sample } from './watch';
@@ -166,6 +167,14 @@ export function ofUpstream({ proxy }: Stand): Finding {
     proxy.foreign,
     `${proxy.requests} requests`,
   );
+}
+
+/** Else this soak would show nothing. */
+export function ofFaults(troubles: readonly Trouble[]): Finding {
+  const faults = troubles.filter(({ kind }) => !isRestart(kind));
+  const unmet = faults.filter(({ met }) => met === 0).map(({ kind }) => kind);
+  const times = `${faults.length} faults, ${troubles.length - faults.length} restarts`;
+  return none('Each fault was met by requests', unmet, times);
 }
 
 const PASSED = /eyJ[\w-]{8,}\.[\w-]+\.[\w-]+|_state=[\w-]{20}|Basic [\w+/=]{8}/;

@@ -15,6 +15,8 @@ export interface Trouble {
   to: number;
   /** Until when it is felt: connections come back, and the gate asks an upstream again that did not answer. */
   felt: number;
+  /** Requests that met the fault. */
+  met: number;
 }
 
 export function isRestart(kind: Trouble['kind']): kind is Restart {
@@ -22,12 +24,12 @@ export function isRestart(kind: Trouble['kind']): kind is Restart {
 }
 
 /** How long the gate waits for the head of the registry's answer, in seconds. */
-export const HEADER_TIMEOUT = 5;
+export const HEADER_TIMEOUT = 8;
 
 /** @param restarts in order, spread over the time. */
 export function planOf(total: number, restarts: readonly Restart[]): Trouble[] {
   const period = Math.min(60_000, Math.max(7_500, total / 14));
-  const lasts = Math.min(10_000, Math.max(1_500, period / 5));
+  const lasts = Math.min(10_000, Math.max(2_000, period / 5));
   const plan: Trouble[] = [];
   const slots = Math.floor(total / period) - 1;
   const restartSlots = restarts.map((_, n) =>
@@ -40,7 +42,7 @@ export function planOf(total: number, restarts: readonly Restart[]): Trouble[] {
     if (!kind) continue;
     if (!restart) fault += 1;
     const due = (slot + 0.4) * period;
-    plan.push({ kind, due, lasts, from: Infinity, to: Infinity, felt: Infinity });
+    plan.push({ kind, due, lasts, from: Infinity, to: Infinity, felt: Infinity, met: 0 });
   }
   return plan;
 }

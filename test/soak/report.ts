@@ -84,8 +84,8 @@ function latencies(summary: Summary, common: Common): string {
       width: 530,
       height: 190,
       lines: [
-        { name: 'p99', colour: 'two', points: line(1) },
-        { name: 'p50', colour: 'one', points: line(0) },
+        { name: 'p99', colour: 'two', points: line(1), gap: 3 },
+        { name: 'p50', colour: 'one', points: line(0), gap: 3 },
       ],
     });
   });

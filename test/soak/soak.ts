@@ -2,9 +2,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { descriptors } from '../support/cache-folder';
 import { MIB } from '../support/images';
+import { eventually } from '../support/lifecycle';
 import {
   ofDescriptors,
   ofDisk,
+  ofFaults,
   ofIndex,
   ofLedger,
   ofLog,
@@ -71,9 +73,12 @@ export async function soak(options: Options): Promise<Soak> {
   await traffic.run(rate, total);
   over.abort();
   await beside;
+  await traffic.settled();
   const lasted = traffic.now;
 
+  const came = troubles.filter(({ to }) => to < Infinity);
   say('the traffic is over; looking at everything once more');
+  await recovered(stand);
   const findings = [
     ...ofTraffic(traffic.entries),
     ...(await ofLedger(stand)),
@@ -81,18 +86,27 @@ export async function soak(options: Options): Promise<Soak> {
     await ofDescriptors(stand, idle),
     ...(await ofDisk(stand, samples)),
     ofUpstream(stand),
+    ofFaults(came),
     await theEnd(stand, codes),
     ofIndex(stand),
     ...(await ofLog(stand)),
   ];
   const { entries } = traffic;
-  const came = troubles.filter(({ to }) => to < Infinity);
   return { options, begun, lasted, capacity, rate, entries, samples, troubles: came, findings };
 }
 
 /** What is popular is held before anything goes wrong. */
 async function warm(stand: Stand): Promise<void> {
   for (const image of stand.ledger.popular) await pulled(stand, image);
+}
+
+/** The registry is well, and the gate asks it again. */
+async function recovered(stand: Stand): Promise<void> {
+  const isWell = async () =>
+    (await Promise.all(stand.ledger.rare.slice(-20).map((image) => pulled(stand, image)))).every(
+      ({ fault }) => fault === undefined,
+    );
+  await eventually('everything can be pulled again', isWell, 120_000);
 }
 
 async function theEnd({ gate }: Stand, codes: string[]): Promise<Finding> {
@@ -129,7 +143,8 @@ interface Making {
 }
 
 /** Makes the trouble that is planned; a restart is felt until the gate is ready again, and a little longer. */
-async function trouble({ gate, proxy }: Stand, traffic: Traffic, making: Making): Promise<void> {
+async function trouble(stand: Stand, traffic: Traffic, making: Making): Promise<void> {
+  const { gate, proxy } = stand;
   for (const one of making.troubles) {
     await pause(Math.max(0, one.due - traffic.now), undefined, { signal: making.over }).catch(
       () => undefined,
@@ -143,11 +158,24 @@ async function trouble({ gate, proxy }: Stand, traffic: Traffic, making: Making)
       await gate.restart();
     } else {
       proxy.begin(one.kind);
-      await pause(one.lasts);
+      await endured(stand, traffic, one);
       proxy.end();
+      one.met = proxy.met;
     }
     one.to = traffic.now;
     one.felt = one.to + (isRestart(one.kind) ? 1_000 : afterpains(one));
+  }
+}
+
+/** As long as a fault may wait for somebody who meets it, in milliseconds. */
+const UNMET = 30_000;
+
+/** Its time, and on a slow machine as long as it takes until something has come to be spoilt. */
+async function endured({ proxy }: Stand, traffic: Traffic, { from, lasts }: Trouble) {
+  while (traffic.now < from + lasts || (proxy.met === 0 && traffic.now < from + UNMET)) {
+    // What is not held: the registry has to be asked.
+    if (proxy.met === 0) void traffic.more('rare pull', 4);
+    await pause(Math.min(lasts, 2_000));
   }
 }
 

@@ -62,7 +62,6 @@ export async function openStand(size: Size, random: Random): Promise<Stand> {
       CACHE_MIN_FREE: '1MiB',
       CACHE_MEMORY: '4MiB',
       CACHE_TAG_TTL: '5s',
-      TOKEN_TTL: '60s',
       DRAIN_TIMEOUT: '20s',
     },
     // The log of an hour is too much for the memory of this process.

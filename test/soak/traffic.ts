@@ -70,7 +70,23 @@ export class Traffic {
   /** @param rate deeds a second. */
   async run(rate: number, until: number): Promise<void> {
     await Promise.all(KINDS.map((kind) => this.#steady(kind, (rate * SHARES[kind]) / 100, until)));
-    await Promise.all(this.#running);
+    await this.settled();
+  }
+
+  /** All that has begun has ended. */
+  async settled(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+
+  /** Some more, at once. @returns when they have ended. */
+  async more(kind: Kind, count: number): Promise<void> {
+    await Promise.all(Array.from({ length: count }, () => this.#begin(kind, this.now)));
+  }
+
+  #begin(kind: Kind, due: number): Promise<void> {
+    const deed: Promise<void> = this.#one(kind, due).finally(() => this.#running.delete(deed));
+    this.#running.add(deed);
+    return deed;
   }
 
   async #steady(kind: Kind, rate: number, until: number): Promise<void> {
@@ -78,8 +94,7 @@ export class Traffic {
     for (let due = between * this.stand.random.fraction(); due < until; due += between) {
       if (due > this.now) await pause(due - this.now);
       while ((this.#counts.get(kind) ?? 0) >= AT_ONCE) await Promise.race(this.#running);
-      const deed: Promise<void> = this.#one(kind, due).finally(() => this.#running.delete(deed));
-      this.#running.add(deed);
+      void this.#begin(kind, due);
     }
   }
 

@@ -36,10 +36,13 @@ export function sample(gate: Gate, at: number): Sample | undefined {
   const rest = readdirSync(dataDir, { withFileTypes: true }).filter((entry) => entry.isFile());
   try {
     const { all, sockets, removed } = descriptors(gate);
+    const { now: memory } = gate.memory();
+    // Ended, and not yet known to have.
+    if (Number.isNaN(memory)) return undefined;
     return {
       at,
       pid,
-      memory: gate.memory().now,
+      memory,
       descriptors: all,
       sockets,
       removed,
