@@ -33,26 +33,33 @@ describeWith(['docker-registry'], 'the life of a gate', () => {
     return { gate, incoming };
   }
 
-  it('F25: at SIGTERM it says that it is not ready, takes nobody new, and lets a pull end', async () => {
-    const { gate, incoming } = await pulling({ DRAIN_DELAY: '1s', DRAIN_TIMEOUT: '30s' });
+  it.each([
+    ['SIGTERM', 'SIGTERM'],
+    ['SIGHUP, as when its terminal closes, even twice', 'SIGHUP'],
+  ] as const)(
+    'F25: at %s, it is not ready, takes nobody new, lets a pull end',
+    async (_, signal) => {
+      const { gate, incoming } = await pulling({ DRAIN_DELAY: '1s', DRAIN_TIMEOUT: '30s' });
 
-    const exit = gate.stop('SIGTERM');
-    await eventually('readiness is 503', async () => {
-      return (await send(`${gate.url}/health/ready`)).status === 503;
-    });
-    await eventually('no connection is taken', async () => {
-      return send(`${gate.url}/health/live`).then(
-        () => false,
-        () => true,
-      );
-    });
-    expect(gate.running).toBe(true);
-    const chunks: Buffer[] = [];
-    for await (const chunk of incoming) chunks.push(chunk as Buffer);
+      const exit = gate.stop(signal);
+      await eventually('readiness is 503', async () => {
+        return (await send(`${gate.url}/health/ready`)).status === 503;
+      });
+      await eventually('no connection is taken', async () => {
+        return send(`${gate.url}/health/live`).then(
+          () => false,
+          () => true,
+        );
+      });
+      if (signal === 'SIGHUP') gate.signal(signal);
+      expect(gate.running).toBe(true);
+      const chunks: Buffer[] = [];
+      for await (const chunk of incoming) chunks.push(chunk as Buffer);
 
-    expect(sha256(Buffer.concat(chunks))).toBe(large);
-    expect(await exit).toBe(0);
-  });
+      expect(sha256(Buffer.concat(chunks))).toBe(large);
+      expect(await exit).toBe(0);
+    },
+  );
 
   it('F25: what does not end by the deadline is cut, and the exit is still 0', async () => {
     const { gate, incoming } = await pulling({ DRAIN_TIMEOUT: '1s' });
