@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
 import { freePort } from '../support/free-port';
-import { runGate, startGate, type Gate } from '../support/gate';
+import { MAIN, runGate, startGate, type Gate } from '../support/gate';
 import { askToken, bearer, errorCode, send, sha256, tokenFor } from '../support/http';
 import { imageOf, layersWith, MIB } from '../support/images';
 import { eventually, freshFolder } from '../support/lifecycle';
+import { Service } from '../support/processes';
 import { startRegistry } from '../support/registry';
 import { seed, startStand, visit } from '../support/stand';
 import { describeWith } from '../support/tools';
@@ -21,7 +22,7 @@ async function beginPull(gate: Gate, token: string, path: string): Promise<Incom
   return incoming;
 }
 
-describeWith(['docker-registry'], 'the life of a gate', () => {
+describeWith(['docker-registry', 'script'], 'the life of a gate', () => {
   const image = imageOf(layersWith(64 * MIB));
   const large = [...image.blobs].find(([, bytes]) => bytes.length > MIB)?.[0] ?? '';
 
@@ -60,6 +61,27 @@ describeWith(['docker-registry'], 'the life of a gate', () => {
       expect(await exit).toBe(0);
     },
   );
+
+  it('F25: when its terminal closes, it drains though there is nowhere left to write', async () => {
+    const [dataDir, port] = [freshFolder('terminal'), String(await freePort())];
+    const env = { HOST: '127.0.0.1', PORT: port, DATA_DIR: dataDir, DRAIN_DELAY: '2s' };
+    const command = `exec '${process.execPath}' '${MAIN}'`;
+    const terminal = new Service('script', ['-qc', command, '/dev/null'], env);
+    const ready = async () => {
+      const answer = await send(`http://127.0.0.1:${port}/health/ready`).catch(() => undefined);
+      return answer?.status;
+    };
+    await terminal.until('the gate is ready', async () => (await ready()) === 200);
+
+    await terminal.stop('SIGKILL');
+
+    const draining = await eventually('readiness changes', async () => {
+      const status = await ready();
+      return status === 200 ? undefined : [status];
+    });
+    expect(draining).toEqual([503]);
+    await eventually('it has ended', async () => (await ready()) === undefined);
+  });
 
   it('F25: what does not end by the deadline is cut, and the exit is still 0', async () => {
     const { gate, incoming } = await pulling({ DRAIN_TIMEOUT: '1s' });
