@@ -15,6 +15,7 @@ tools=(
   ctr:docker.io
   htpasswd:apache2-utils
   openssl:openssl
+  script:bsdutils
   unshare:util-linux
   nsenter:util-linux
   ip:iproute2

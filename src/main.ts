@@ -15,9 +15,11 @@ async function main(): Promise<void> {
   const gate = await openGate(settings, log);
   process.stderr.write(greeting(settings, gate));
   let draining = false;
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  // SIGHUP: the terminal is gone, which is no reason to cut transfers.
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      // A second signal means it.
+      // A second signal means it, save SIGHUP: shell and system both send one when a terminal closes.
+      if (draining && signal === 'SIGHUP') return;
       if (draining) process.exit(1);
       draining = true;
       log.info({ signal }, 'draining: readiness is 503, transfers may end');

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { atTheEnd, eventually, freshFolder } from '../../test/support/lifecycle';
 import { readSettings } from './read-settings';
@@ -88,6 +88,22 @@ describe('WatchedRegistries', () => {
     expect(lines).toEqual([
       expect.stringMatching(/^the config file is broken: the last good table .*tidegate\.yaml:7:/),
       `${file} was read again: 11 registries`,
+    ]);
+  });
+
+  it('tells what cannot be read apart from what is broken, and from a file that was never there', async () => {
+    const { watching, file, lines } = watched();
+
+    mkdirSync(file);
+    await eventually('it cannot be read', () => watching.fault);
+    rmdirSync(file);
+    await eventually('it is not there again', () => watching.fault === undefined);
+
+    expect(lines).toEqual([
+      expect.stringMatching(
+        /^the config file or a file that it names cannot be read: .*not a file/,
+      ),
+      `${file} is not there, as before: 9 registries`,
     ]);
   });
 

@@ -115,16 +115,21 @@ export class WatchedRegistries {
     try {
       const table = tableFrom(this.settings, readings, { expected: this.#hadFile });
       this.registries.swap(table.keeping(this.registries.current));
-      this.#hadFile ||= readings.get(this.#path)?.kind === 'text';
+      const there = readings.get(this.#path)?.kind === 'text';
+      this.#hadFile ||= there;
       this.#fault = undefined;
       const { length } = this.registries.current.registries;
-      this.log.info(`${this.#path} was read again: ${length} registries`);
+      const what = there ? 'was read again' : 'is not there, as before';
+      this.log.info(`${this.#path} ${what}: ${length} registries`);
     } catch (error) {
       if (!(error instanceof SettingsError)) throw error;
       this.#fault = error.faults.join('; ');
+      // The fault may be the gate's own, that of a process without descriptors (EMFILE) say.
+      const unreadable = [...readings.values()].some(({ kind }) => kind === 'unreadable');
+      const what = unreadable ? 'or a file that it names cannot be read' : 'is broken';
       this.log.error(
         { fault: this.#fault },
-        'the config file is broken: the last good table of registries stays in force',
+        `the config file ${what}: the last good table of registries stays in force`,
       );
     }
   }

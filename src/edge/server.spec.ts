@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { unwatchFile, utimesSync, watchFile, writeFileSync } from 'node:fs';
 import { connect, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -7,7 +7,7 @@ import { Worker } from 'node:worker_threads';
 import { pino } from 'pino';
 import { settingsFor } from '../../test/support/behind-edge';
 import { selfSigned } from '../../test/support/certificates';
-import { atTheEnd, freshFolder } from '../../test/support/lifecycle';
+import { atTheEnd, eventually, freshFolder } from '../../test/support/lifecycle';
 import { createServer } from './server';
 
 describe('the server', () => {
@@ -74,6 +74,38 @@ describe('the server', () => {
     await client.terminate();
 
     expect(outcome).toBe('all answered');
+  });
+
+  it('tells a renewed certificate once, though both of its files change', async () => {
+    const folder = freshFolder('tls');
+    const tls = { keyFile: join(folder, 'key.pem'), certFile: join(folder, 'cert.pem') };
+    const write = ({ key, cert }: ReturnType<typeof selfSigned>) => {
+      writeFileSync(tls.keyFile, key);
+      writeFileSync(tls.certFile, cert);
+    };
+    write(selfSigned(['localhost'], ['127.0.0.1']));
+    const lines: string[] = [];
+    const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
+    const server = createServer({ tls }, log, () => undefined);
+    atTheEnd(() => server.close());
+    // Later ones, so that they are called after the server's own.
+    const seen = new Set<string>();
+    for (const file of Object.values(tls)) {
+      const note = () => void seen.add(file);
+      watchFile(file, { interval: 1_000 }, note);
+      atTheEnd(() => unwatchFile(file, note));
+    }
+
+    write(selfSigned(['localhost'], ['127.0.0.1']));
+    await eventually('both changes were seen', () => {
+      // Again and again: a change before the first look is none.
+      for (const file of Object.values(tls)) utimesSync(file, new Date(), new Date());
+      return seen.size === 2;
+    });
+
+    expect(lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual([
+      'the TLS certificate was read anew',
+    ]);
   });
 });
 

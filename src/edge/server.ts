@@ -1,4 +1,5 @@
 /** The HTTP or HTTPS server itself: its limits, its idle rule, its certificate. */
+import { createHash } from 'node:crypto';
 import { readFileSync, unwatchFile, watchFile } from 'node:fs';
 import {
   createServer as createHttp,
@@ -110,9 +111,24 @@ function readTls({ certFile, keyFile }: TlsFiles) {
   return { cert: readFileSync(certFile), key: readFileSync(keyFile) };
 }
 
+/** What both files hold, as a hash; or why they cannot be read. */
+function contentOf(tls: TlsFiles): string {
+  try {
+    const { cert, key } = readTls(tls);
+    return createHash('sha256').update(cert).update('\0').update(key).digest('hex');
+  } catch (error) {
+    return String(error);
+  }
+}
+
 /** Certificates are renewed while the gate runs; one that does not parse leaves the last good one in force. */
 function reloadTls(server: TlsServer, tls: TlsFiles, log: Log): void {
+  // Both files change when a certificate is renewed: what was judged already is not told twice.
+  let judged = contentOf(tls);
   const reload = () => {
+    const content = contentOf(tls);
+    if (content === judged) return;
+    judged = content;
     try {
       server.setSecureContext(readTls(tls));
       log.info('the TLS certificate was read anew');

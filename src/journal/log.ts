@@ -71,12 +71,22 @@ export function createLog(
   return log;
 }
 
-function toStdout(): DestinationStream {
+function toStdout() {
   return pino.destination({ dest: STDOUT, sync: true });
 }
 
 function terminal(): DestinationStream {
   const pretty = prettyFactory({ colorize: true, singleLine: true, translateTime: 'SYS:HH:MM:ss' });
   const stdout = toStdout();
-  return { write: (line) => stdout.write(pretty(line)) };
+  let gone = false;
+  // A terminal that closes takes its lines along, not the transfers that are to end now.
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EIO') throw error;
+    gone = true;
+  });
+  return {
+    write: (line) => {
+      if (!gone) stdout.write(pretty(line));
+    },
+  };
 }

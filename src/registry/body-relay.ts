@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { createProxyMiddleware, type RequestHandler } from 'http-proxy-middleware';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import type { Registry } from '../config/registry-table';
 import { Settings } from '../config/settings';
 import { OciError } from '../oci/oci-error';
@@ -61,10 +61,12 @@ export class BodyRelay {
           // An answer that is none (101) is followed by no other event than this.
           server.on('proxyReq', (upward, request) => {
             upward.once('close', () => passageOf(request)?.reject(new Error('no answer')));
-            upward.setTimeout(patience, () => {
+            const giveUp = () => {
               passageOf(request)?.reject(new UnansweredBody('UPSTREAM_TIMEOUT'));
               upward.destroy();
-            });
+            };
+            upward.setTimeout(patience, giveUp);
+            limitHead(upward, patience, giveUp);
           });
         },
       ],
@@ -79,7 +81,7 @@ export class BodyRelay {
 
   /**
    * @throws OciError UNAVAILABLE when the upstream cannot be reached or breaks off: clients then send the body again.
-   * UPSTREAM_TIMEOUT when nothing moves for ten times the header timeout.
+   * UPSTREAM_TIMEOUT when nothing moves for ten times the header timeout, or no answer begins that long after the body.
    */
   async send(
     request: IncomingMessage,
@@ -102,6 +104,21 @@ export class BodyRelay {
       this.#proxy(request, response, fail).catch(fail);
     });
   }
+}
+
+/** The idle rule alone would wait as long as an upstream sends `102 Processing`. */
+function limitHead(upward: ClientRequest, milliseconds: number, giveUp: () => void): void {
+  let timer: NodeJS.Timeout | undefined;
+  let answered = false;
+  const settle = () => {
+    answered = true;
+    clearTimeout(timer);
+  };
+  upward.once('response', settle).once('close', settle);
+  // Some answer before they have the whole body.
+  upward.once('finish', () => {
+    if (!answered) timer = setTimeout(giveUp, milliseconds);
+  });
 }
 
 function failureOf(error: unknown): OciError {

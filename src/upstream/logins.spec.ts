@@ -225,6 +225,9 @@ describe('one whose login is refused', () => {
     expect(fixture.faults.refuses('reg.example')).toBe(false);
     const errors = fixture.logged.filter((line) => line.includes('"level":50'));
     expect(errors.join('')).toContain('"username":"ann"');
+    expect(errors.join('')).toContain(
+      'the config file and what it names are read again by themselves',
+    );
     expect(JSON.stringify([fixture.faults.all, fixture.logged])).not.toMatch(/hunter2|Basic /);
   });
 

@@ -106,7 +106,8 @@ export class Logins {
     this.faults.noteRefused(registry, login);
     this.log.error(
       { upstream: registry.name, username: login.username },
-      `the gate's own credentials for ${registry.name} were refused there; set the right ones and start again`,
+      `the gate's own credentials for ${registry.name} were refused there; set the right ones: the config file and what ` +
+        'it names are read again by themselves, UPSTREAM_PASSWORD and its file at the next start',
     );
   }
 

@@ -3,7 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { setTimeout as pause } from 'node:timers/promises';
 import type http from 'node:http';
 import type https from 'node:https';
-import { Agent } from 'undici';
+import { Agent, type Dispatcher } from 'undici';
 import type { Registry } from '../config/registry-table';
 import { Settings } from '../config/settings';
 import { Log } from '../journal/log';
@@ -11,6 +11,7 @@ import { OciError } from '../oci/oci-error';
 import { BodyAgent } from './body-agent';
 import { Dialer } from './dialer';
 import type { Trust } from './egress-policy';
+import { headDeadline } from './head-deadline';
 import { contentNetworkOf } from './known-content-hosts';
 import { proxyAuthorization } from './outgoing-proxy';
 import { retryAfterSeconds } from './retry-after';
@@ -46,7 +47,7 @@ const PATH = /^\/(?:[\x21-\x7e]*)$/;
 
 @Injectable()
 export class Transport {
-  readonly #agents = new Map<string, Agent>();
+  readonly #agents = new Map<string, Dispatcher>();
   readonly #bodyAgents = new Map<string, BodyAgent>();
 
   constructor(
@@ -168,24 +169,25 @@ export class Transport {
    * serve a registry that may not send the gate there, nor one that trusts other certificates. Requests that may not be repeated get connections of their
    * own: a kept one may be closed by the upstream just then, and nobody could tell whether the request was heard.
    */
-  #agentFor(exchange: Exchange): Agent {
+  #agentFor(exchange: Exchange): Dispatcher {
     const reused = exchange.method === 'GET' || exchange.method === 'HEAD';
     const way = wayOf(exchange);
     const key = `${reused} ${keyOf(way)}`;
     const known = this.#agents.get(key);
     if (known) return known;
+    const { headerTimeout, idleTimeout } = this.settings.upstream;
     const agent = new Agent({
       allowH2: false,
       pipelining: reused ? 1 : 0,
-      headersTimeout: this.settings.upstream.headerTimeout,
-      bodyTimeout: this.settings.upstream.idleTimeout,
+      headersTimeout: headerTimeout,
+      bodyTimeout: idleTimeout,
       connect: ({ protocol, host, hostname }, callback) => {
         this.dialer.dial(new URL(`${protocol}//${host ?? hostname}`), way).then(
           (socket) => callback(null, socket),
           (error: unknown) => callback(error as Error, null),
         );
       },
-    });
+    }).compose(headDeadline(headerTimeout));
     this.#agents.set(key, agent);
     return agent;
   }

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
 import { freePort } from '../support/free-port';
-import { runGate, startGate, type Gate } from '../support/gate';
+import { MAIN, runGate, startGate, type Gate } from '../support/gate';
 import { askToken, bearer, errorCode, send, sha256, tokenFor } from '../support/http';
 import { imageOf, layersWith, MIB } from '../support/images';
 import { eventually, freshFolder } from '../support/lifecycle';
+import { Service } from '../support/processes';
 import { startRegistry } from '../support/registry';
 import { seed, startStand, visit } from '../support/stand';
 import { describeWith } from '../support/tools';
@@ -21,7 +22,7 @@ async function beginPull(gate: Gate, token: string, path: string): Promise<Incom
   return incoming;
 }
 
-describeWith(['docker-registry'], 'the life of a gate', () => {
+describeWith(['docker-registry', 'script'], 'the life of a gate', () => {
   const image = imageOf(layersWith(64 * MIB));
   const large = [...image.blobs].find(([, bytes]) => bytes.length > MIB)?.[0] ?? '';
 
@@ -33,25 +34,53 @@ describeWith(['docker-registry'], 'the life of a gate', () => {
     return { gate, incoming };
   }
 
-  it('F25: at SIGTERM it says that it is not ready, takes nobody new, and lets a pull end', async () => {
-    const { gate, incoming } = await pulling({ DRAIN_DELAY: '1s', DRAIN_TIMEOUT: '30s' });
+  it.each([
+    ['SIGTERM', 'SIGTERM'],
+    ['SIGHUP, as when its terminal closes, even twice', 'SIGHUP'],
+  ] as const)(
+    'F25: at %s, it is not ready, takes nobody new, lets a pull end',
+    async (_, signal) => {
+      const { gate, incoming } = await pulling({ DRAIN_DELAY: '1s', DRAIN_TIMEOUT: '30s' });
 
-    const exit = gate.stop('SIGTERM');
-    await eventually('readiness is 503', async () => {
-      return (await send(`${gate.url}/health/ready`)).status === 503;
-    });
-    await eventually('no connection is taken', async () => {
-      return send(`${gate.url}/health/live`).then(
-        () => false,
-        () => true,
-      );
-    });
-    expect(gate.running).toBe(true);
-    const chunks: Buffer[] = [];
-    for await (const chunk of incoming) chunks.push(chunk as Buffer);
+      const exit = gate.stop(signal);
+      await eventually('readiness is 503', async () => {
+        return (await send(`${gate.url}/health/ready`)).status === 503;
+      });
+      await eventually('no connection is taken', async () => {
+        return send(`${gate.url}/health/live`).then(
+          () => false,
+          () => true,
+        );
+      });
+      if (signal === 'SIGHUP') gate.signal(signal);
+      expect(gate.running).toBe(true);
+      const chunks: Buffer[] = [];
+      for await (const chunk of incoming) chunks.push(chunk as Buffer);
 
-    expect(sha256(Buffer.concat(chunks))).toBe(large);
-    expect(await exit).toBe(0);
+      expect(sha256(Buffer.concat(chunks))).toBe(large);
+      expect(await exit).toBe(0);
+    },
+  );
+
+  it('F25: when its terminal closes, it drains though there is nowhere left to write', async () => {
+    const [dataDir, port] = [freshFolder('terminal'), String(await freePort())];
+    const env = { HOST: '127.0.0.1', PORT: port, DATA_DIR: dataDir, DRAIN_DELAY: '2s' };
+    const command = `exec '${process.execPath}' '${MAIN}'`;
+    const terminal = new Service('script', ['-qc', command, '/dev/null'], env);
+    const ready = async () => {
+      const answer = await send(`http://127.0.0.1:${port}/health/ready`).catch(() => undefined);
+      return answer?.status;
+    };
+    await terminal.until('the gate is ready', async () => (await ready()) === 200);
+
+    await terminal.stop('SIGKILL');
+
+    const draining = await eventually('readiness changes', async () => {
+      const status = await ready();
+      return status === 200 ? undefined : [status];
+    });
+    expect(draining).toEqual([503]);
+    await eventually('it has ended', async () => (await ready()) === undefined);
   });
 
   it('F25: what does not end by the deadline is cut, and the exit is still 0', async () => {

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { htpasswd } from '../support/clients';
 import type { Gate } from '../support/gate';
@@ -162,6 +162,24 @@ describeWith(['docker-registry', 'htpasswd'], 'accounts that change while the ga
     await eventually('health is good again', async () => {
       return !(await send(`${gate.url}/health`)).text.includes('degraded');
     });
+  });
+
+  it('a file that cannot be read is not called broken', async () => {
+    const aside = `${file}.aside`;
+    const told = () => gate.logs().filter(({ fault }) => String(fault).includes('is not a file'));
+
+    renameSync(file, aside);
+    mkdirSync(file);
+    await eventually('the log says so', () => told().length > 0);
+    rmdirSync(file);
+    renameSync(aside, file);
+    await eventually('health is good again', async () => {
+      return !(await send(`${gate.url}/health`)).text.includes('degraded');
+    });
+
+    expect(told().map(({ msg }) => msg)).toEqual([
+      'an accounts file cannot be read: the last good one stays in force',
+    ]);
   });
 
   it('one whose list of rights is narrowed feels it with the token that is out', async () => {

@@ -3,12 +3,12 @@
  * nothing set but what its README sets.
  */
 import { join } from 'node:path';
+import { MAIN } from './gate';
 import { send, type Answer } from './http';
 import { freshFolder } from './lifecycle';
 import { run, Service, succeed, type Finished } from './processes';
 import type { Tool } from './tools';
 
-const MAIN = join(__dirname, '../../dist/main.js');
 const CLI = join(__dirname, '../../dist/cli.js');
 
 /** What it takes to start one. */

@@ -6,7 +6,7 @@ import { atTheEnd, freshFolder } from './lifecycle';
 import { run, Service, type Finished } from './processes';
 import { expectNoSecretIn, keepSecret, keepSecretsOf, talkative } from './secrets';
 
-const MAIN = join(__dirname, '../../dist/main.js');
+export const MAIN = join(__dirname, '../../dist/main.js');
 
 /** One line of the gate's log. */
 export type LogLine = Record<string, unknown> & { level: number; msg?: string; audit?: string };

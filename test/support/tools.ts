@@ -17,6 +17,7 @@ export const TOOLS = [
   'skopeo',
   'htpasswd',
   'openssl',
+  'script',
   'unshare',
   'nsenter',
   'ip',

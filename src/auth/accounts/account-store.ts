@@ -165,8 +165,9 @@ export class AccountStore {
     for (const file of ['htpasswd', 'metadata'] as const) {
       const fault = after.faults[file];
       if (fault === before.faults[file]) continue;
-      if (fault)
-        log.error({ fault }, 'an accounts file is broken: the last good one stays in force');
+      // The fault may be the gate's own, that of a process without descriptors (EMFILE) say.
+      const what = after.pair[file].kind === 'unreadable' ? 'cannot be read' : 'is broken';
+      if (fault) log.error({ fault }, `an accounts file ${what}: the last good one stays in force`);
       else log.info(`${this.#files.paths[file]} is good again`);
     }
   }

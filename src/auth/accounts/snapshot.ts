@@ -128,7 +128,8 @@ function readMetadata(
     value: last,
     fault: `${paths.metadata}: ${reason}; repair it, or put back a copy of it`,
   });
-  if (metadata.kind === 'unreadable') return fault(metadata.reason);
+  if (metadata.kind === 'unreadable')
+    return { value: last, fault: `${paths.metadata}: ${metadata.reason}` };
   if (metadata.kind === 'absent') {
     return previous && wasThere(previous.pair.metadata, previous.faults.metadata)
       ? fault('is gone')
