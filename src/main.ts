@@ -2,6 +2,7 @@ import './right-node';
 import './thread-pool';
 import './frugal-heap';
 import { loadEnvironment, readSettings } from './config/read-settings';
+import { visibleLines } from './config/visible';
 import { openGate } from './gate';
 import { greeting } from './greeting';
 import { createLog } from './journal/log';
@@ -11,7 +12,7 @@ async function main(): Promise<void> {
   const settings = readSettings(loadEnvironment(), process.argv.slice(2));
   const log = createLog(settings);
   const gate = await openGate(settings, log);
-  process.stderr.write(greeting(settings, gate));
+  process.stderr.write(visibleLines(greeting(settings, gate)));
   let draining = false;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
@@ -28,7 +29,8 @@ async function main(): Promise<void> {
 }
 
 function fail(error: unknown): void {
-  process.stderr.write(`tidegate: ${error instanceof Error ? error.message : String(error)}\n`);
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`tidegate: ${visibleLines(message)}\n`);
   process.exit(1);
 }
 
