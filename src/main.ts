@@ -11,6 +11,8 @@ import { createLog } from './journal/log';
 async function main(): Promise<void> {
   const settings = readSettings(loadEnvironment(), process.argv.slice(2));
   const log = createLog(settings);
+  // Node would open its debugger to whoever reaches the loopback address, and with it every secret.
+  process.on('SIGUSR1', () => log.warn('SIGUSR1 is of no use here, and ignored'));
   const gate = await openGate(settings, log);
   process.stderr.write(visibleLines(greeting(settings, gate)));
   let draining = false;

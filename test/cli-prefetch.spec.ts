@@ -1,12 +1,12 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { imageOf, indexOf, layersWith } from './support/images';
 import { eventually, freshFolder } from './support/lifecycle';
+import { itUnless, noTerminal } from './support/means';
 import { plainEnvironment, run } from './support/processes';
 import { seed, startStand, type Stand } from './support/stand';
 
 const CLI = join(__dirname, '../dist/cli.js');
-const hasScript = spawnSync('script', ['--version']).status === 0;
 
 describe('the command prefetch', () => {
   let stand: Stand;
@@ -40,7 +40,7 @@ describe('the command prefetch', () => {
     expect(again.stdout).toMatch(/is held: 5 layers, (\S+ kB); \1 were there before$/m);
   });
 
-  (hasScript ? it : it.skip)('draws a bar on a terminal, in one line', async () => {
+  itUnless(noTerminal(), 'draws a bar on a terminal, in one line', async () => {
     const command = `'${process.execPath}' '${CLI}' prefetch team/app:arm64`;
     const env = { DATA_DIR: stand.gate.dataDir, PORT: String(stand.gate.port) };
 

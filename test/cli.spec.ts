@@ -1,8 +1,9 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { AccountsFolder } from './support/accounts';
 import { eventually, freshFolder } from './support/lifecycle';
+import { describeUnless, noTerminal } from './support/means';
 import { plainEnvironment, run } from './support/processes';
 import { isRoot } from './support/tools';
 
@@ -203,9 +204,7 @@ describe('the command line', () => {
   });
 });
 
-const hasScript = spawnSync('script', ['--version']).status === 0;
-
-(hasScript ? describe : describe.skip)('on a terminal (made by script, of util-linux)', () => {
+describeUnless(noTerminal(), 'on a terminal (made by script, of util-linux)', () => {
   /** Types one answer after each question; what the terminal showed. */
   async function type(folder: AccountsFolder, answers: string[], verb = 'add'): Promise<string> {
     const command = `'${process.execPath}' '${CLI}' user ${verb} ci`;

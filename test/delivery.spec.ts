@@ -47,6 +47,24 @@ describe('the image', () => {
   const dockerfile = read('Dockerfile');
   const lastStage = dockerfile.slice(dockerfile.lastIndexOf('\nFROM '));
 
+  it('stands on one base image, which can be pinned by its digest', () => {
+    const [, base] = /^ARG NODE_IMAGE=(\S+)$/m.exec(dockerfile)!;
+    const { devDependencies } = JSON.parse(read('package.json')) as {
+      devDependencies: { node: string };
+    };
+
+    // The Node that the tests ran on.
+    expect(base).toMatch(
+      new RegExp(
+        `^node:${parseInt(devDependencies.node.slice(1), 10)}[\\w.-]*(@sha256:[\\da-f]{64})?$`,
+      ),
+    );
+    expect([...dockerfile.matchAll(/^FROM (\S+)/gm)].map(([, from]) => from)).toEqual([
+      '${NODE_IMAGE}',
+      '${NODE_IMAGE}',
+    ]);
+  });
+
   it('runs as somebody other than root, with Node as the process that gets the signals', () => {
     expect(lastStage).toMatch(/^USER [1-9]\d*(?::[1-9]\d*)?$/m);
     expect(lastStage).toMatch(/^CMD \["node", "dist\/main\.js"\]$/m);

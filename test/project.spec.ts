@@ -218,7 +218,7 @@ describe('the documents', () => {
     );
   });
 
-  it.each(['README.md', 'CONTRIBUTING.md'])(
+  it.each(['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/operations.md'])(
     'of %s name only npm scripts that there are',
     (path) => {
       const named = [...read(path).matchAll(/\bnpm (?:run ([\w:]+)|(start|test)\b)/g)].map(

@@ -11,6 +11,7 @@ import { createServer as createHttps, type Server as TlsServer } from 'node:http
 import type { Socket } from 'node:net';
 import type { Settings } from '../config/settings';
 import type { Log } from '../journal/log';
+import { ConnectionLimit, connectionsFor } from './connection-limit';
 
 const IDLE = 60_000;
 /** A client may stop reading for longer than it may stop sending: engines unpack while they download. */
@@ -29,15 +30,25 @@ const OPTIONS = {
  * A server that is not listening yet. Requests that expect `100 Continue` come to the listener like all others. Several
  * at once on one connection end it: no registry client pipelines, and answers that wait for others would hide from the
  * idle rule, and from whatever is counted when an answer ends.
+ * @param idle milliseconds without a byte after which it is asked whom that is to be laid to.
+ * @param connections how many may be open at once.
  */
-export function createServer({ tls }: Settings, log: Log, listener: RequestListener): Server {
+export function createServer(
+  { tls }: Pick<Settings, 'tls'>,
+  log: Log,
+  listener: RequestListener,
+  { idle = IDLE, connections = connectionsFor() } = {},
+): Server {
   const server = tls
     ? createHttps({ ...OPTIONS, handshakeTimeout: IDLE, ...readTls(tls) })
     : createHttp(OPTIONS);
+  const limit = new ConnectionLimit(connections, log);
+  limit.watch(server);
   const exchanges = new WeakMap<Socket, Exchange>();
   const begin: RequestListener = (request, response) => {
     // While the gate drains, a connection ends with the answer that is under way.
     if (!server.listening) response.shouldKeepAlive = false;
+    response.once('close', limit.busy(request.socket));
     exchanges.set(request.socket, { request, response, idles: 0, sent: 0, followed: false });
     listener(request, response);
   };
@@ -48,16 +59,17 @@ export function createServer({ tls }: Settings, log: Log, listener: RequestListe
       // The client may have all of it before the gate is told so, over TLS above all.
       earlier.followed = true;
       earlier.response.once('finish', () => {
-        if (earlier.response.shouldKeepAlive) begin(request, response);
+        // One that ended its connection leaves none on which another answer could begin, and none could ever end.
+        if (request.socket.writable) begin(request, response);
         else request.socket.destroy();
       });
     } else request.socket.destroy();
   };
   server.on('request', serve).on('checkContinue', serve).on('checkExpectation', serve);
-  server.setTimeout(IDLE, (socket: Socket) => {
+  server.setTimeout(idle, (socket: Socket) => {
     const exchange = exchanges.get(socket);
     if (!exchange || isStuck(exchange)) socket.destroy();
-    else socket.setTimeout(IDLE);
+    else socket.setTimeout(idle);
   });
   if (tls) reloadTls(server as TlsServer, tls, log);
   return server;
@@ -80,8 +92,9 @@ interface Exchange {
 function isStuck(exchange: Exchange): boolean {
   const { request, response } = exchange;
   if (response.writableFinished || response.destroyed) return true;
-  if (!request.complete) return request.readableFlowing === true;
-  if (!response.writableNeedDrain) return false;
+  // Whoever keeps a part of the request back is no less bound to take the answer.
+  if (!response.writableNeedDrain && !response.writableEnded)
+    return !request.complete && request.readableFlowing === true;
   const sent = response.socket?.bytesWritten ?? 0;
   exchange.idles = sent === exchange.sent ? exchange.idles + 1 : 1;
   exchange.sent = sent;

@@ -4,7 +4,7 @@
  *
  * Left out, since it is about the old program itself: `git clone`, `go mod tidy`, `go run .`; and the DNS records. Elsewhere:
  * `docker-compose up -d` and the Kubernetes deployment (test/deploy), what is evicted from the cache and when
- * (test/gate/cache-disk.spec.ts).
+ * (test/faults/cache-disk.spec.ts).
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';

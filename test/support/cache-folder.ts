@@ -21,6 +21,11 @@ export class CacheFolder {
       .map((entry) => join(entry.parentPath, entry.name));
   }
 
+  holds(digest: string): boolean {
+    const hex = digest.replace('sha256:', '');
+    return existsSync(join(this.folder, 'blobs/sha256', hex.slice(0, 2), hex));
+  }
+
   /** Digests of what is held. */
   digests(): string[] {
     return this.blobs().map((path) => `sha256:${basename(path)}`);

@@ -108,6 +108,13 @@ export class Crowd {
   }
 }
 
+/** The same in a report's words. */
+export function fatesOf(ends: readonly ClientEnd[]) {
+  const survived = ends.filter(({ whole }) => whole).length;
+  const lastMs = Math.max(...ends.map(({ ms }) => ms));
+  return { tried: ends.length, survived, lost: ends.length - survived, lastMs };
+}
+
 /** How many clients got all of it and nothing else, and how often each status was seen. */
 export function summaryOf(ends: readonly ClientEnd[]) {
   const statuses = Object.fromEntries(

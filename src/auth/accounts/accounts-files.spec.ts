@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { hashSync } from 'bcrypt';
 import { ACTOR, AccountsFolder } from '../../../test/support/accounts';
 import { atTheEnd, eventually, freshFolder } from '../../../test/support/lifecycle';
+import { itUnless } from '../../../test/support/means';
 import { describeWith, isRoot } from '../../../test/support/tools';
 
 const PASSWORD = 'correct horse';
@@ -262,12 +263,9 @@ describe('a htpasswd file that cannot be replaced', () => {
       return 'mount --bind is not permitted here';
     }
   })();
-  const itMounts = mountFault === undefined ? it : it.skip;
-  const reason = mountFault === undefined ? '' : ` (${mountFault})`;
 
-  itMounts.each(['writable', 'read-only'])(
-    `for it is mounted by itself, %s${reason}`,
-    async (kind) => {
+  describe.each(['writable', 'read-only'])('for it is mounted by itself (as root), %s', (kind) => {
+    itUnless(mountFault, 'and so it stays', async () => {
       const source = join(freshFolder('source'), 'htpasswd');
       writeFileSync(source, line('ci'));
       const folder = new AccountsFolder();
@@ -279,11 +277,12 @@ describe('a htpasswd file that cannot be replaced', () => {
       }
 
       await expectReadOnly(folder);
-    },
-  );
+    });
+  });
 
-  itMounts(
-    `on a full disk: 503, the old file stands, and it recovers by itself${reason}`,
+  itUnless(
+    mountFault,
+    'on a full disk (as root, on a tmpfs): 503, the old file stands, and it recovers by itself',
     async () => {
       const folder = new AccountsFolder();
       execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder.dataDir]);

@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describeContentIndex, digestFor } from '../../../test/contracts/content-index.contract';
 import { eventually, freshFolder } from '../../../test/support/lifecycle';
+import { describeUnless } from '../../../test/support/means';
 import { noSmallDisk, SmallDisk } from '../../../test/support/small-disk';
 import { createLog } from '../../journal/log';
 import type { Tag } from '../../oci/reference';
@@ -241,11 +242,7 @@ describe('an index that is damaged', () => {
   });
 });
 
-const noDisk = noSmallDisk();
-const describeOnDisks = noDisk === undefined ? describe : describe.skip;
-const needs = noDisk === undefined ? '' : ` (${noDisk})`;
-
-describeOnDisks(`an index on a disk${needs}`, () => {
+describeUnless(noSmallDisk(), 'an index on a disk (as root, on a tmpfs)', () => {
   it('F19: that is full rejects what would write, reads on, and works again once there is room', async () => {
     const disk = new SmallDisk(4 * MIB);
     const index = await open(join(disk.folder, 'index.sqlite'));

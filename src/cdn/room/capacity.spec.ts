@@ -4,6 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { drained, put, sample, type Sample } from '../../../test/contracts/content-store.contract';
 import { otherwise } from '../../../test/support/held-room';
 import { atTheEnd, eventually, freshFolder } from '../../../test/support/lifecycle';
+import { describeUnless } from '../../../test/support/means';
 import { noSmallDisk, SmallDisk } from '../../../test/support/small-disk';
 import { createLog } from '../../journal/log';
 import type { Digest } from '../../oci/digest';
@@ -269,11 +270,7 @@ describe('looking after size and age', () => {
   });
 });
 
-const noDisk = noSmallDisk();
-const describeOnDisks = noDisk === undefined ? describe : describe.skip;
-const needs = noDisk === undefined ? '' : ` (${noDisk})`;
-
-describeOnDisks(`on a disk${needs}`, () => {
+describeUnless(noSmallDisk(), 'on a disk (as root, on a tmpfs)', () => {
   it('a share of it is what may be held', async () => {
     const room = await Room.open(new SmallDisk(8 * MIB).folder);
     const samples = await room.hold(4, MIB);

@@ -2,7 +2,8 @@ import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BlobUpstream } from '../support/blob-upstream';
 import { CacheFolder, descriptors } from '../support/cache-folder';
-import { Crowd, summaryOf, type CrowdOrder } from '../support/crowd';
+import { Crowd, fatesOf, summaryOf, type ClientEnd, type CrowdOrder } from '../support/crowd';
+import { figure, LONG } from '../support/figures';
 import { startGate, type Gate } from '../support/gate';
 import { countedMemory, memoryInUse } from '../support/gate-memory';
 import { unique } from '../support/http';
@@ -11,7 +12,6 @@ import { atTheEnd, eventually } from '../support/lifecycle';
 import { Patterned } from '../support/patterned';
 import { visit } from '../support/stand';
 
-const LONG = process.env['LONG_TESTS'] === '1';
 const ALLOWED = 200 * MIB;
 
 interface Scene {
@@ -36,10 +36,11 @@ async function scene(
   return { gate, upstream, crowd };
 }
 
-function figure(what: string, gate: Gate, idle: number): number {
+/** What the gate took beyond that at its highest. */
+function moreAtPeak(gate: Gate, idle: number, row: string, what: string, ends: ClientEnd[]) {
   const more = gate.memory().peak - idle;
-  if (process.env['SHOW_FIGURES'])
-    process.stderr.write(`${what}: ${Math.round(idle / MIB)} + ${Math.round(more / MIB)} MiB\n`);
+  const inMiB = { idleMiB: Math.round(idle / MIB), moreAtPeakMiB: Math.round(more / MIB) };
+  figure(row, what, { ...fatesOf(ends), ...inMiB });
   return more;
 }
 
@@ -59,6 +60,7 @@ describe('500 stalled readers beside 20 fast ones', () => {
     const stalled = crowd(content, { clients: 500, pauseAt: 128 * 1024 });
     await stalled.paused();
     const fast = await crowd(content, { clients: 20, hashing: 2 }).ended();
+    const more = moreAtPeak(gate, idle, 'F22', '20 beside 500 stalled, on held content', fast);
 
     expect(summaryOf(fast)).toEqual({
       whole: 20,
@@ -67,7 +69,7 @@ describe('500 stalled readers beside 20 fast ones', () => {
     });
     expect(fast.every(({ cache }) => cache === 'tidegate; hit')).toBe(true);
     expect(stalled.gone).toBe(0);
-    expect(figure('500 stalled on held content', gate, idle)).toBeLessThan(ALLOWED);
+    expect(more).toBeLessThan(ALLOWED);
     expect(upstream.asked('GET')).toHaveLength(1);
     stalled.leave();
     await stalled.ended();
@@ -87,6 +89,7 @@ describe('500 stalled readers beside 20 fast ones', () => {
     fast.goOn();
     upstream.sendUpTo();
     const ends = await fast.ended();
+    const more = moreAtPeak(gate, idle, 'F22', '20 beside 500 stalled, on growing content', ends);
 
     expect(summaryOf(ends)).toEqual({
       whole: 20,
@@ -96,7 +99,7 @@ describe('500 stalled readers beside 20 fast ones', () => {
     expect(ends.every(({ cache }) => cache?.endsWith('collapsed'))).toBe(true);
     expect(stalled.gone).toBe(0);
     expect(upstream.asked('GET')).toHaveLength(1);
-    expect(figure('500 stalled on growing content', gate, idle)).toBeLessThan(ALLOWED);
+    expect(more).toBeLessThan(ALLOWED);
     stalled.leave();
     await stalled.ended();
   }, 120_000);
@@ -145,13 +148,16 @@ describe('F14: 100 clients that leave in the middle of a pull', () => {
       memory.push(await memoryInUse(gate));
     }
 
+    figure('F14', 'rounds of 100 clients that leave in the middle', {
+      tried: memory.length,
+      inUseMiB: memory.map((bytes) => (bytes / MIB).toFixed(1)).join(' '),
+    });
     expect(contents.map((content) => upstream.asked('GET', content).length)).toEqual(
       contents.map(() => 1),
     );
     await eventually('nothing is spooled', () => new CacheFolder(gate).spools().length === 0);
     expect(new CacheFolder(gate).blobs()).toEqual([]);
     expect(descriptors(gate).removed).toBe(0);
-    if (process.env['SHOW_FIGURES']) process.stderr.write(`left in use: ${memory.join(' ')}\n`);
     // The first rounds fill what is kept to be used again, in pieces of megabytes; those after them leave nothing.
     const [earlier, later] = [memory.slice(2, 5), memory.slice(5)];
     expect(Math.min(...later) - Math.min(...earlier)).toBeLessThan(3 * MIB);
@@ -214,7 +220,7 @@ describe('F22: a gate with 256 MiB of memory', () => {
     ]);
     const ends = (await Promise.all(crowds.map((each) => each.ended()))).flat();
 
-    figure(`50 pulls of ${size / MIB} MiB`, gate, idle);
+    moreAtPeak(gate, idle, 'F22', `pulls of ${size / MIB} MiB, ${limit}`, ends);
     expect(ends.filter(({ whole }) => !whole)).toEqual([]);
     expect(summaryOf(ends)).toEqual({
       whole: 50,

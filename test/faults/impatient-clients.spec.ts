@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { answer, FaultServer, huge, stall } from './support/fault-server';
-import { startGate } from './support/gate';
-import { openInnerGate, type InnerGate } from './support/inner-gate';
-import { eventually } from './support/lifecycle';
+import { answer, FaultServer, huge, stall } from '../support/fault-server';
+import { startGate } from '../support/gate';
+import { openInnerGate, type InnerGate } from '../support/inner-gate';
+import { eventually } from '../support/lifecycle';
 
 const DIGEST = `sha256:${createHash('sha256').update('blob').digest('hex')}`;
 

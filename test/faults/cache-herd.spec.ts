@@ -1,11 +1,11 @@
-import { Crowd, summaryOf } from '../support/crowd';
+import { Crowd, fatesOf, summaryOf } from '../support/crowd';
+import { figure, LONG, quantile } from '../support/figures';
 import { MIB } from '../support/images';
 import { Patterned } from '../support/patterned';
 import { contentAsked, seedBlob } from '../support/registry-blobs';
 import { startStand, visit } from '../support/stand';
 import { describeWith } from '../support/tools';
 
-const LONG = process.env['LONG_TESTS'] === '1';
 const ALLOWED = 200 * MIB;
 
 describeWith(['docker-registry', 'openssl'], 'a herd of clients', () => {
@@ -27,14 +27,15 @@ describeWith(['docker-registry', 'openssl'], 'a herd of clients', () => {
       const ends = await crowd.ended();
 
       const { peak } = gate.memory();
-      if (process.env['SHOW_FIGURES']) {
-        const ms = ends.map((end) => end.ms).sort((a, b) => a - b);
-        const first = ends.map((end) => end.first ?? -1).sort((a, b) => a - b);
-        process.stderr.write(
-          `herd ${clients} x ${size} MiB: last ${ms.at(-1)} ms, first byte median ${first[clients / 2]} max ${first.at(-1)}, ` +
-            `memory ${Math.round(idle / MIB)} + ${Math.round((peak - idle) / MIB)} MiB\n`,
-        );
-      }
+      figure('F21', `a herd for one cold blob of ${size} MiB, login upstream: ${auth}`, {
+        ...fatesOf(ends),
+        firstByteMedianMs: quantile(
+          ends.map(({ first = NaN }) => first),
+          0.5,
+        ),
+        idleMiB: Math.round(idle / MIB),
+        moreAtPeakMiB: Math.round((peak - idle) / MIB),
+      });
       expect(summaryOf(ends)).toEqual({
         whole: clients,
         statuses: { 200: clients },

@@ -1,0 +1,97 @@
+/**
+ * How many connections are held open. Without a bound, whoever opens connections and asks for nothing takes every
+ * descriptor of the process: then no file can be read and no upstream be reached, and the system resets those who come.
+ */
+import { readFileSync } from 'node:fs';
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Log } from '../journal/log';
+
+/** Of the process's descriptors; the others are for files, the upstream's connections, and what the gate runs with. */
+const SHARE = 2 / 3;
+/** Milliseconds within which the log says it once. */
+const QUIET = 60_000;
+
+/** How many connections a process may hold with so many descriptors; they are its own limit without that. */
+export function connectionsFor(descriptors: number = descriptorLimit()): number {
+  return Math.max(1, Math.floor(descriptors * SHARE));
+}
+
+/** Node raises the limit at its start, as far as the system lets it. Infinite where there is none, or nobody says. */
+function descriptorLimit(): number {
+  try {
+    const limits = readFileSync('/proc/self/limits', 'latin1');
+    return Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? Infinity);
+  } catch {
+    return Infinity;
+  }
+}
+
+/**
+ * Over the number, the connection that has been idle for longest makes room for the new one; if all are busy, the new one
+ * is closed. Idle is what has no request under way: kept for a next one, or silent so far.
+ */
+export class ConnectionLimit {
+  readonly #open = new Map<string, Socket>();
+  /** Who has been so for longest is first. */
+  readonly #idle = new Set<string>();
+  #said = -Infinity;
+
+  constructor(
+    private readonly most: number,
+    private readonly log: Log,
+  ) {}
+
+  /** Looks after all connections that the server takes from now on. */
+  watch(server: Server): void {
+    server.on('connection', (socket: Socket) => {
+      const key = keyOf(socket);
+      this.#open.set(key, socket);
+      socket.once('close', () => {
+        // The same address and port may have come back meanwhile.
+        if (this.#open.get(key) === socket) this.#forget(key);
+      });
+      if (this.#open.size > this.most) this.#makeRoom(key);
+      else this.#idle.add(key);
+    });
+  }
+
+  /** A request began on that connection, be it one over TLS; what is given is called when its answer is done. */
+  busy(socket: Socket): () => void {
+    const key = keyOf(socket);
+    this.#idle.delete(key);
+    return () => {
+      if (this.#open.has(key)) this.#idle.add(key);
+    };
+  }
+
+  #makeRoom(newcomer: string): void {
+    const [oldest] = this.#idle;
+    const leaving = oldest ?? newcomer;
+    this.#open.get(leaving)?.destroy();
+    this.#forget(leaving);
+    if (leaving !== newcomer) this.#idle.add(newcomer);
+    this.#say(oldest === undefined ? 'all are busy: a new one was closed' : 'idle ones are closed');
+  }
+
+  #forget(key: string): void {
+    this.#open.delete(key);
+    this.#idle.delete(key);
+  }
+
+  #say(what: string): void {
+    const now = performance.now();
+    if (now - this.#said < QUIET) return;
+    this.#said = now;
+    this.log.warn(
+      { connections: this.most },
+      `as many connections are open as the process can have beside its files, and ${what}; raise its limit of open ` +
+        'files (ulimit -n, LimitNOFILE= of systemd, --ulimit nofile= of docker)',
+    );
+  }
+}
+
+/** The same for a connection and for the TLS within it. */
+function keyOf({ remoteAddress, remotePort, localAddress }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress}`;
+}
