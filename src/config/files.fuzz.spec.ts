@@ -67,7 +67,7 @@ describe('settings', () => {
       fc.property(fc.dictionary(fc.constantFrom(...plain), odd, { maxKeys: 6 }), (env) => {
         for (const fault of faultsOf(env)) expect(fault).not.toMatch(UNSEEN);
       }),
-      fuzzed(150, [[{ PRESET: '\x7f' }], [{ NO_PROXY: '\u202e' }]]),
+      fuzzed<[NodeJS.ProcessEnv]>(150, [[{ PRESET: '\x7f' }], [{ NO_PROXY: '\u202e' }]]),
     );
   });
 

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expectLinear, fuzzed, shapes } from '../../test/support/fuzz';
+import { expectLinear, fuzzed, shapes, type Shape } from '../../test/support/fuzz';
 import { scrub } from './scrub';
 
 it('a text that others wrote is scrubbed in time that grows with its length alone', () => {
@@ -7,7 +7,7 @@ it('a text that others wrote is scrubbed in time that grows with its length alon
     fc.property(shapes('eyJ', '-eyJ', '://', '@', 'bearer ', 'basic  ', '.', '?x'), (shape) =>
       expectLinear(scrub, shape, { length: 16_384 }),
     ),
-    fuzzed(100, [[{ before: [], unit: ['eyJ', '-'], after: [] }]]),
+    fuzzed<[Shape]>(100, [[{ before: [], unit: ['eyJ', '-'], after: [] }]]),
   );
 });
 

@@ -77,7 +77,7 @@ describe('an upload’s address', () => {
         expect(open(repository, who(account, epoch + 1), id)).toThrow(OciError);
         expect(open(repository, who(account, epoch), `${id}x`)).toThrow(OciError);
       }),
-      fuzzed(150, [
+      fuzzed<[string, string | undefined, string, string, number]>(150, [
         // A query may hold backslashes as they are, which JSON writes twice: more than a seal holds.
         [`?${'\\'.repeat(4000)}`, 'ann', 'team/app', '1', 0],
         ['', 'é'.repeat(4000), 'team/app', '1', 0],

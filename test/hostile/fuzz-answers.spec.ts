@@ -22,6 +22,7 @@ const QUESTIONS = [
   'manifest',
   'blob',
   'part',
+  'rest',
   'head',
   'tags',
   'referrers',

@@ -26,7 +26,7 @@ export function runs(usual: number): number {
  * @param usual how many cases it has in `npm test`.
  * @param examples cases that failed once, or that chance would hardly find: the first ones of every run.
  */
-export function fuzzed<T>(usual: number, examples: T[] = []) {
+export function fuzzed<T>(usual: number, examples: T[] = []): fc.Parameters<T> {
   const numRuns = runs(usual) + examples.length;
   return TIMES > 1 || process.env['FUZZ_SEED']
     ? { numRuns, examples, seed: SEED }
