@@ -9,6 +9,7 @@ import { checkConfig } from './cli/check-config';
 import { addClientsCommand } from './cli/clients-command';
 import { addPrefetchCommand } from './cli/prefetch-command';
 import { addUserCommands } from './cli/user-commands';
+import { visibleLines } from './config/visible';
 
 const program = new Command('tidegate')
   .description(
@@ -32,6 +33,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 
 program.parseAsync().catch((error: unknown) => {
   // No stack: the message names fault and remedy, and a stack would be read as a crash.
-  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`error: ${visibleLines(message)}\n`);
   process.exitCode = 1;
 });

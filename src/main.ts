@@ -2,6 +2,7 @@ import './right-node';
 import './thread-pool';
 import './frugal-heap';
 import { loadEnvironment, readSettings } from './config/read-settings';
+import { visibleLines } from './config/visible';
 import { openGate } from './gate';
 import { greeting } from './greeting';
 import { createLog } from './journal/log';
@@ -13,7 +14,7 @@ async function main(): Promise<void> {
   // Node would open its debugger to whoever reaches the loopback address, and with it every secret.
   process.on('SIGUSR1', () => log.warn('SIGUSR1 is of no use here, and ignored'));
   const gate = await openGate(settings, log);
-  process.stderr.write(greeting(settings, gate));
+  process.stderr.write(visibleLines(greeting(settings, gate)));
   let draining = false;
   // SIGHUP: the terminal is gone, which is no reason to cut transfers.
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
@@ -32,7 +33,8 @@ async function main(): Promise<void> {
 }
 
 function fail(error: unknown): void {
-  process.stderr.write(`tidegate: ${error instanceof Error ? error.message : String(error)}\n`);
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`tidegate: ${visibleLines(message)}\n`);
   process.exit(1);
 }
 

@@ -193,6 +193,26 @@ describe('the command line', () => {
     expect(readdirSync(parent)).toEqual(['data']);
   });
 
+  it('shows no name and no path as a terminal would obey it', async () => {
+    const odd = '\u202eg\u2028np';
+    const folder = new AccountsFolder();
+    mkdirSync(folder.dataDir, { recursive: true });
+    writeFileSync(folder.htpasswd, `${odd}:$2y$05$${'a'.repeat(53)}\n`);
+    const cli = cliOf(folder);
+
+    for (const args of [
+      ['list'],
+      ['role', odd, 'admin'],
+      ['remove', odd],
+      ['remove', '\u001b[2J\u009b\u202e'],
+    ]) {
+      const { stdout, stderr } = await cli(['user', ...args]);
+
+      expect(stdout + stderr).toContain(String.raw`\u202e`);
+      expect((stdout + stderr).replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+    }
+  });
+
   it('reads the .env file of the folder that it runs in', async () => {
     const folder = new AccountsFolder();
     const cwd = freshFolder('cli');

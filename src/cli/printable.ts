@@ -1,4 +1,4 @@
 /** Text of somebody else's, without what a terminal would obey. */
 export function printable(text: string): string {
-  return text.replace(/\p{C}/gu, '�').slice(0, 500);
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '�').slice(0, 500);
 }

@@ -7,6 +7,7 @@ import {
   type Account,
   type Role,
 } from '../auth/accounts/account';
+import { visible } from '../config/visible';
 import { REPOSITORY_ACTIONS, type RepositoryAction } from '../oci/access';
 import { settingsHere, withAccounts } from './open-accounts';
 import { readPassword } from './read-password';
@@ -97,7 +98,12 @@ async function listUsers({ json }: { json?: boolean }): Promise<void> {
   const users = await withAccounts(settingsHere(), async (accounts) => accounts.list());
   if (json) return say(JSON.stringify({ users: users.map(shown) }, undefined, 2));
   if (users.length === 0) return say('there are no accounts');
-  const rows = users.map((user) => [user.username, user.role, stateOf(user), accessOf(user)]);
+  const rows = users.map((user) => [
+    visible(user.username),
+    user.role,
+    stateOf(user),
+    accessOf(user),
+  ]);
   say(table([['NAME', 'ROLE', 'STATE', 'ACCESS'], ...rows]));
 }
 

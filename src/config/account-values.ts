@@ -63,10 +63,16 @@ function readAccounts(text: string, login: Login): FixedAccount[] {
       throw new Unreadable(`entry ${index + 1} ${error.message}`);
     }
   });
-  const names = accounts.map((account) => account.username);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice === undefined) return accounts;
-  throw new Unreadable(`names ${twice} twice; give each user once`);
+  const first = new Map<string, number>();
+  for (const [index, { username }] of accounts.entries()) {
+    const before = first.get(username);
+    if (before !== undefined)
+      throw new Unreadable(
+        `entry ${index + 1} names the user of entry ${before + 1} once more; give each user once`,
+      );
+    first.set(username, index);
+  }
+  return accounts;
 }
 
 /** ACCOUNTS as accounts of the gate's own. */

@@ -1,4 +1,5 @@
 /** Faults in the settings: collected until all are known, then told at once. */
+import { visible } from './visible';
 
 /** The settings cannot be used. The message lists every fault, one a line: setting, value, what is wrong and right. */
 export class SettingsError extends Error {
@@ -26,8 +27,6 @@ export class Faults {
 }
 
 const MAX_SHOWN = 100;
-/** What a terminal obeys or does not show: DEL and C1 controls, text direction, zero width, line and paragraph ends. */
-const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /**
  * A value as a fault shows it: quoted, with what cannot be seen escaped, of bounded length, and without what may be a
@@ -36,13 +35,7 @@ const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 export function shownValue(text: string): string {
   const harmless = text.replace(/^.*@/s, '***@').replace(/\?.*$/s, '?…');
   const shown = harmless.length > MAX_SHOWN ? `${harmless.slice(0, MAX_SHOWN)}…` : harmless;
-  return JSON.stringify(shown).replace(UNSEEN, escaped);
-}
-
-/** As JSON writes it: a backslash, `u` and four digits for each half. */
-function escaped(character: string): string {
-  const halves = Array.from({ length: character.length }, (_, at) => character.charCodeAt(at));
-  return halves.map((half) => `\\u${half.toString(16).padStart(4, '0')}`).join('');
+  return visible(JSON.stringify(shown));
 }
 
 /** The short reason of a failed system call, such as `ENOENT`. */

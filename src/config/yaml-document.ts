@@ -22,6 +22,8 @@ const MAX_ALIASES = 100;
 /** In all, whatever they stand for: the parser goes through all of them for each. */
 const MAX_ALIASES_IN_ALL = 1_000;
 const MAX_LENGTH = 1024 * 1024;
+/** Lists within lists in one line: the parser's work grows with the square of how many there are. */
+const NESTED_IN_A_LINE = /^ *(?:[-?:][ \t]+){64}/m;
 /** What is wrong in more places is another file than was meant: it shall neither hold up the gate nor fill its log. */
 export const MAX_TOLD = 50;
 
@@ -54,6 +56,10 @@ export class YamlDocument {
   ) {
     if (text.length > MAX_LENGTH) {
       faults.add(`${file} is longer than a million characters; it cannot be what is meant`);
+      return;
+    }
+    if (NESTED_IN_A_LINE.test(text)) {
+      faults.add(`${file} ${FAULTS['RESOURCE_EXHAUSTION']}`);
       return;
     }
     try {

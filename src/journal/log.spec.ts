@@ -305,4 +305,20 @@ describe('the log on stdout', () => {
     expect(text).toMatch(/WARN.*line.*"account":"ci"/);
     expect(text).not.toMatch(/hunter2|^\{/);
   });
+
+  it.each(['true', 'false'])(
+    'shows nothing that a terminal would obey or hide: for people %s',
+    (terminal) => {
+      const odd = String.raw`\u001b[2J \u009b \u202e \u2028`;
+      const text = printed(`
+      process.stdout.isTTY = ${terminal};
+      createLog({ logLevel: 'info' }).warn({ account: '${odd}' }, 'line ${odd}');`);
+
+      // Its own colours are the only ones.
+      // oxlint-disable-next-line no-control-regex
+      const plain = text.trimEnd().replace(/\x1b\[\d+m/g, '');
+      expect(plain).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+      expect(plain.split(String.raw`\u202e`)).toHaveLength(3);
+    },
+  );
 });

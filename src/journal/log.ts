@@ -5,6 +5,7 @@
 import { pino, type DestinationStream, type Logger, type LoggerOptions } from 'pino';
 import { prettyFactory } from 'pino-pretty';
 import type { Settings } from '../config/settings';
+import { visibleLines } from '../config/visible';
 import { isError, loggedError, redacted, scrub } from './scrub';
 
 export type Log = Logger;
@@ -54,7 +55,7 @@ export function createLog(
   { logLevel }: Pick<Settings, 'logLevel'>,
   destination: DestinationStream = process.stdout.isTTY ? terminal() : toStdout(),
 ): Log {
-  const log = pino({ ...OPTIONS, level: logLevel }, destination);
+  const log = pino({ ...OPTIONS, level: logLevel }, visibly(destination));
   // Children inherit from their parent, and pino shows none of its formatters what they are bound to.
   const { child } = log;
   log.child = function <L extends string>(
@@ -69,6 +70,11 @@ export function createLog(
     ]);
   };
   return log;
+}
+
+/** Logs are read on terminals, too. What JSON leaves as it is, and a terminal obeys or hides, is written as JSON could have it. */
+function visibly(destination: DestinationStream): DestinationStream {
+  return { write: (line) => void destination.write(visibleLines(line)) };
 }
 
 function toStdout() {
@@ -86,7 +92,14 @@ function terminal(): DestinationStream {
   });
   return {
     write: (line) => {
-      if (!gone) stdout.write(pretty(line));
+      if (!gone) stdout.write(pretty(escapedTwice(line)));
     },
   };
+}
+
+/** What JSON escapes comes back when a line is written for people: escaped once more, it does not. Line ends may. */
+function escapedTwice(line: string): string {
+  return line.replace(/\\(?:[\\"/nt]|u[0-9a-f]{4}|[bfr])/g, (escape) =>
+    /^\\[ubfr]/.test(escape) ? `\\${escape}` : escape,
+  );
 }

@@ -15,17 +15,27 @@ const USERINFO = /:\/\/[^\s/?#"]*@/g;
 const QUERY = /(?<=\S)\?[^\s"]+/g;
 /** Credentials as a header or a scheme shows them; long enough not to be a word. */
 const CREDENTIALS = /\b(bearer|basic) +[A-Za-z0-9._~+/=-]{16,}/gi;
-/** A JSON Web Token, by the two braces that it begins its parts with. */
-const TOKEN = /\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9._-]+/g;
+/**
+ * What a JSON Web Token may stand in. Each is looked at once as a whole: a pattern of the token itself would be tried at each
+ * `eyJ` anew, up to the end of all of them.
+ */
+const DOTTED = /[\w.-]+/g;
+/** How a token begins: with the brace of its header. */
+const TOKEN = /\beyJ[\w-]/;
 
 /** The text without URL credentials, URL queries, authorization values and tokens. Linear in its length. */
 export function scrub(text: string): string {
-  return text
+  const scrubbed = text
     .slice(0, MAX_LENGTH)
     .replace(USERINFO, '://***@')
     .replace(QUERY, '?…')
-    .replace(CREDENTIALS, '$1 ***')
-    .replace(TOKEN, '***');
+    .replace(CREDENTIALS, '$1 ***');
+  return scrubbed.includes('eyJ') ? scrubbed.replace(DOTTED, withoutToken) : scrubbed;
+}
+
+function withoutToken(text: string): string {
+  const at = text.search(TOKEN);
+  return at >= 0 && text.lastIndexOf('.') > at ? `${text.slice(0, at)}***` : text;
 }
 
 /** What was thrown, as the log names it. */

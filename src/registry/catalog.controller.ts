@@ -8,7 +8,8 @@ import type { Reader } from '../cdn/content.service';
 import { admitted, readerOf } from './exchange';
 import { sendJson } from './json-answer';
 import { MemoryBudget } from './memory-budget';
-import { linkTo, ListingService, textsIn } from './listing.service';
+import { ListingService, textsIn } from './listing.service';
+import { linkTo } from './next-link';
 import { Forwarded } from './forwarded.interceptor';
 
 const PAGE = 1000;

@@ -7,6 +7,7 @@ import { EgressPolicy } from '../upstream/egress-policy';
 import { readBody, UpstreamClient, type Principal } from '../upstream/upstream.client';
 import { refusalOf } from '../upstream/upstream-refusal';
 import type { Hold } from './memory-budget';
+import { nextIn } from './next-link';
 
 /** A listing of the upstream's, one page of it. */
 export interface Listing {
@@ -31,9 +32,6 @@ export interface ListingRequest {
 
 /** 100,000 tags of 80 characters. */
 const MAX_LISTING = 8 * 1024 * 1024;
-const MAX_LINK = 16 * 1024;
-const LINK = /<([^<>\s]{1,4096})>([^<>]*)/g;
-const NEXT = /;\s*rel\s*=\s*"?next\b/i;
 
 /** Listings of the upstream: tags, repositories, referrers. Their `Link` is read, checked, and never passed on as it is. */
 @Injectable()
@@ -96,22 +94,6 @@ function listIn<T>(document: unknown, name: string, is: (item: unknown) => item 
   const list = (document as Readonly<Record<string, unknown>>)[name] ?? [];
   if (!Array.isArray(list) || !list.every(is)) throw unusable();
   return list;
-}
-
-/**
- * The `Link` to the next page, at the gate's own address. Distribution-spec 1.1 § Listing tags.
- * @param address relative, with its query.
- */
-export function linkTo(address: string): string {
-  return `<${address}>; rel="next"`;
-}
-
-/** The target of the link that leads to the next page, among several. RFC 8288 § 3. */
-function nextIn(header: string): string | undefined {
-  for (const [, target, params = ''] of header.slice(0, MAX_LINK).matchAll(LINK)) {
-    if (NEXT.test(params)) return target;
-  }
-  return undefined;
 }
 
 function documentIn(body: Buffer): unknown {

@@ -4,7 +4,8 @@ import { addressOf } from '../edge/names';
 import { admitted, readerOf, sourceOf } from './exchange';
 import { sendJson } from './json-answer';
 import { MemoryBudget } from './memory-budget';
-import { linkTo, ListingService, objectsIn } from './listing.service';
+import { ListingService, objectsIn } from './listing.service';
+import { linkTo } from './next-link';
 import { Forwarded } from './forwarded.interceptor';
 
 const INDEX = 'application/vnd.oci.image.index.v1+json';

@@ -4,7 +4,8 @@ import { addressOf } from '../edge/names';
 import { admitted, readerOf, sourceOf } from './exchange';
 import { sendJson } from './json-answer';
 import { MemoryBudget } from './memory-budget';
-import { linkTo, ListingService, textsIn } from './listing.service';
+import { ListingService, textsIn } from './listing.service';
+import { linkTo } from './next-link';
 import { Forwarded } from './forwarded.interceptor';
 
 /** `/v2/<name>/tags/list`. Distribution-spec 1.1 § Listing tags. */

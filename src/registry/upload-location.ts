@@ -19,6 +19,8 @@ const Sealed = z.object({
 
 const PURPOSE = 'upload address';
 const MAX_URL = 4 * 1024;
+/** Of the address and the account as they are sealed, where an odd character takes up to six: a seal has to fit into an address. */
+const MAX_WRITTEN = 5 * 1024;
 const UUID = /^[A-Za-z0-9_=.-]{1,128}$/;
 
 /**
@@ -43,7 +45,8 @@ export class UploadLocation {
    * @throws OciError BAD_UPSTREAM for an upstream address over 4 KiB.
    */
   seal(name: NamedRepository, { username, epoch }: Identity, uuid: string, url: URL): string {
-    if (url.href.length > MAX_URL) {
+    const written = Buffer.byteLength(JSON.stringify([url.href, username]));
+    if (url.href.length > MAX_URL || written > MAX_WRITTEN) {
       throw new OciError('BAD_UPSTREAM', {
         message: 'the upstream registry gave an upload address of more than 4 KiB',
       });

@@ -124,6 +124,18 @@ describe('a setting that is wrong', () => {
     expect(stderr).toContain(file);
   });
 
+  it('is shown without what a terminal would obey or hide, and so is a path', async () => {
+    const file = '/dev/null/\u001b[2J\u202e\u2028\u009b';
+
+    for (const name of ['DATA_DIR', 'TOKEN_SECRET_FILE', 'CONFIG_FILE']) {
+      const { code, stderr } = await runGate({ [name]: file });
+
+      expect([name, code]).toEqual([name, 1]);
+      expect(stderr).toContain(String.raw`\u202e`);
+      expect(stderr.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+    }
+  });
+
   it('is told together with all the others', async () => {
     const wrong = { PORT: 'x', TOKEN_TTL: '1', LOG_LEVEL: 'loud', UPSTREAM_REGISTRY: 'ftp://x' };
 

@@ -4,11 +4,14 @@
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { visible } from '../../config/visible';
 import type { AccessRule, Role } from './account';
 import { accessRules, expires, role } from './account-fields';
 
 /** How many removed names are remembered; beyond it the oldest go, and `floor` rises to their epoch. */
 const MAX_REMOVED = 10_000;
+
+const MAX_FAULT = 300;
 
 /** What is kept of one name. */
 export interface AccountRecord {
@@ -65,7 +68,9 @@ export function parseMetadata(text: string): Metadata {
   const result = schema.safeParse(parseJson(text));
   if (!result.success) {
     const [issue] = result.error.issues;
-    throw new MetadataFault(`${issue?.path.join('.') || 'the document'}: ${issue?.message}`);
+    const where = issue?.path.join('.') || 'the document';
+    // Keys that are not known are quoted, and may be anything.
+    throw new MetadataFault(visible(`${where}: ${issue?.message}`.slice(0, MAX_FAULT)));
   }
   const { htpasswd, floor, accounts, removed } = result.data;
   const metadata = {
