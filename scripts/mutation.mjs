@@ -6,7 +6,6 @@
  */
 import { Stryker } from '@stryker-mutator/core';
 import { availableParallelism } from 'node:os';
-import { dirname } from 'node:path';
 
 /** The least share of mutants that an area's specs must kill, in percent. */
 const LEAST = 85;
@@ -35,53 +34,41 @@ const AREAS = {
 /** One file and its spec. */
 function one(path) {
   return {
-    folder: dirname(path),
     mutate: [`${path}.ts`],
-    specs: [`<rootDir>/${path}.spec.ts`],
+    specs: [`${path}.spec.ts`],
   };
 }
 
 /** A folder's own files, without those in folders within. */
 function only(path) {
-  return area(path, `${path}/*`);
+  return area(`${path}/*`);
 }
 
 /** All of a folder. */
 function whole(path) {
-  return area(path, `${path}/**/*`);
+  return area(`${path}/**/*`);
 }
 
-function area(folder, pattern) {
+function area(pattern) {
   return {
-    folder,
     mutate: [`${pattern}.ts`, `!${pattern}.spec.ts`, `!${pattern}.module.ts`],
-    specs: [`<rootDir>/${pattern}.spec.ts`],
+    specs: [`${pattern}.spec.ts`],
   };
 }
 
 async function run(name) {
-  const { folder, mutate, specs } = AREAS[name];
+  const { mutate, specs } = AREAS[name];
   const report = `.mutation/${name.replaceAll('/', '-')}`;
   const mutants = await new Stryker({
     mutate,
+    plugins: ['./scripts/mutation-runner.mjs'],
+    testRunner: 'circus',
     concurrency: Number(process.env.MUTATION_CONCURRENCY) || availableParallelism(),
     force: process.env.MUTATION_ALL === '1',
     incrementalFile: `${report}.last.json`,
     htmlReporter: { fileName: `${report}.html` },
     jsonReporter: { fileName: `${report}.json` },
-    jest: {
-      configFile: 'jest.config.js',
-      config: {
-        roots: [`<rootDir>/${folder}`],
-        testMatch: specs,
-        runtime: '<rootDir>/scripts/mutation-runtime.cjs',
-        // What these are for is done by the whole run: they need no gate, and one process is Stryker's to end.
-        globalSetup: null,
-        workerIdleMemoryLimit: null,
-      },
-      // Of the area's specs, those that import the changed file.
-      enableFindRelatedTests: true,
-    },
+    circus: { specs },
   }).runMutationTest();
   const count = (...states) => mutants.filter(({ status }) => states.includes(status)).length;
   const killed = count('Killed', 'Timeout');

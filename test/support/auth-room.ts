@@ -36,6 +36,13 @@ export function openAccounts(): Promise<Accounts> {
   return new AccountsFolder().open({ watch: false, hasher: new PasswordHasher(cheap) });
 }
 
+/** An audit trail, and its lines. */
+export function trailOf() {
+  const trail: Record<string, unknown>[] = [];
+  const write = (line: string) => void trail.push(JSON.parse(line) as Record<string, unknown>);
+  return { audit: new Audit(pino({ base: null, timestamp: false }, { write })), trail };
+}
+
 /** What decides over accounts, and the audit trail that it writes. */
 export function authRoom(
   accounts: Accounts,
@@ -43,15 +50,11 @@ export function authRoom(
   secrets = new Secrets(SECRET),
 ) {
   const settings = settingsFor(overrides);
-  const trail: Record<string, unknown>[] = [];
-  const log = pino(
-    { base: null, timestamp: false },
-    { write: (line: string) => void trail.push(JSON.parse(line)) },
-  );
+  const { audit, trail } = trailOf();
   const policy = new AccessPolicy(settings, new Registries(new RegistryTable([hub, quay])));
   const jwt = new JwtService({ secretOrKeyProvider: keysOfTokens(secrets) });
   const tokens = new TokenService(jwt, accounts, secrets, settings);
-  const refusals = new Refusals(new Audit(log));
+  const refusals = new Refusals(audit);
   return { settings, trail, policy, jwt, secrets, tokens, refusals };
 }
 
