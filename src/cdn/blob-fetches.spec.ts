@@ -95,6 +95,24 @@ describe('a fetch that is under way', () => {
     expect(origin.asked('GET')).toHaveLength(2);
   });
 
+  it('that is refused is refused to all who asked by the same credentials, and not asked for again', async () => {
+    const { origin, ask } = await contentWorld();
+    const { digest } = contentOf(1000);
+    const refuse = Promise.withResolvers<void>();
+    origin.fault = () => async (request, response, seen) => {
+      await refuse.promise;
+      await answer(404)(request, response, seen);
+    };
+    const all = [ask(digest), ask(digest), ask(digest)];
+    await eventually('it is asked', () => origin.asked('GET').length === 1);
+    refuse.resolve();
+
+    const codes = (await Promise.all(all)).map(({ code }) => code);
+
+    expect(codes).toEqual(Array(3).fill('BLOB_UNKNOWN'));
+    expect(origin.asked()).toHaveLength(1);
+  });
+
   it('is left at once by a reader who leaves, before it answers or not', async () => {
     const { origin, ask, blob } = await contentWorld();
     const { bytes, digest } = blob(1000);
@@ -194,6 +212,8 @@ describe('holding a blob that nobody reads', () => {
     expect(told.at(-1)).toEqual([100_000, 100_000]);
     expect(await isHeld(digest)).toBe(true);
     expect(origin.asked()).toHaveLength(1);
+    const other = blob(1000);
+    expect(await content.hold(of(), other.digest, holder())).toMatchObject({ stored: true });
   });
 
   it('tells of it while it goes on', async () => {

@@ -206,7 +206,7 @@ describe('a part of a blob that is not held', () => {
       const { bytes, digest } = blob(1000);
       origin.fault = () => chunked(bytes);
 
-      for (const range of ['bytes=5-9', 'bytes=5-', 'bytes=0-'])
+      for (const range of ['bytes=5-9', 'bytes=0-9', 'bytes=5-', 'bytes=0-'])
         expect(await ask(digest, range)).toMatchObject({ status: 200, size: undefined, bytes });
     },
   );
@@ -317,6 +317,7 @@ describe('a blob that is held', () => {
       expect(await ask(digest, undefined, { source: of('team/other'), method })).toMatchObject({
         code: 'BAD_UPSTREAM',
       });
+    expect(origin.asked('GET')).toEqual([]);
   });
 
   it('whose file is gone is fetched again', async () => {

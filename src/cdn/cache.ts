@@ -63,11 +63,7 @@ function assembled(
   const downloads = new Downloads({ spools: store, store, capacity, buffers, log });
   const stopping = new AbortController();
   capacity.start();
-  const reconciled = new Reconciliation(store, index, verification, log)
-    .run(stopping.signal)
-    .catch((error: unknown) => {
-      if (!stopping.signal.aborted) log.warn({ err: error }, 'the cache could not be checked');
-    });
+  const reconciled = new Reconciliation(store, index, verification, log).run(stopping.signal);
   const close = async () => {
     stopping.abort();
     await downloads.close();

@@ -1,58 +1,21 @@
 /** Manifests before one registry: by tag and by digest, held and asked for again, and while the registry is away. */
-import { contentWorld, NAME } from '../../test/support/content-world';
+import { NAME } from '../../test/support/content-world';
 import { answer, reset, stall } from '../../test/support/fault-server';
 import { eventually } from '../../test/support/lifecycle';
 import {
-  heldManifest,
-  IMAGE,
-  INDEX,
-  manifestOf,
-  SCHEMA_2,
-  SIGNED,
-  signedManifest,
-  type HeldManifest,
-} from '../../test/support/scripted-registry';
+  described,
+  FIRST,
+  manifestWorld,
+  MISS,
+  SECOND,
+  whole,
+} from '../../test/support/manifest-world';
+import { IMAGE, SIGNED, signedManifest } from '../../test/support/scripted-registry';
 import { GATE_ACCEPTS } from './questions';
-
-const MISS = 'tidegate; fwd=miss; fwd-status=200; stored';
-const FIRST = manifestOf([Buffer.from('first')]);
-const SECOND = manifestOf([Buffer.from('second')]);
-const OLD = manifestOf([Buffer.from('first')], SCHEMA_2);
-
-/** What a GET of it gives. */
-const whole = ({ mediaType, digest, bytes }: HeldManifest) => ({
-  mediaType,
-  digest,
-  size: bytes.length,
-  text: bytes.toString(),
-});
-/** What a HEAD of it gives. */
-const described = (manifest: HeldManifest) => ({ ...whole(manifest), text: undefined });
-
-async function world(options: Parameters<typeof contentWorld>[0] = {}) {
-  const room = await contentWorld(options);
-  const { origin, askManifest: ask } = room;
-  /** Tagged at the registry, and held. */
-  const held = async (manifest = FIRST, tag = '1') => {
-    origin.manifest(NAME, tag, manifest);
-    await ask(tag);
-    await room.untilHeld(manifest.digest);
-    await eventually(
-      'it is a hit',
-      async () => (await ask(manifest.digest)).told === 'tidegate; hit',
-    );
-    origin.server.requests.length = 0;
-  };
-  const head = (reference: string, asking = {}) => ask(reference, { ...asking, method: 'HEAD' });
-  const away = () => {
-    origin.fault = () => answer(503);
-  };
-  return { ...room, ask, head, held, away };
-}
 
 describe('a manifest by its tag', () => {
   it('is fetched once, in the gate’s own words, and held', async () => {
-    const { ask, origin, untilHeld } = await world();
+    const { ask, origin, untilHeld } = await manifestWorld();
     origin.manifest(NAME, '1', FIRST);
 
     expect(await ask('1', { accept: IMAGE })).toMatchObject({ told: MISS, ...whole(FIRST) });
@@ -65,7 +28,7 @@ describe('a manifest by its tag', () => {
   });
 
   it('is fetched once for many who ask at once, and those who joined are told', async () => {
-    const { ask, origin } = await world();
+    const { ask, origin } = await manifestWorld();
     origin.manifest(NAME, '1', FIRST);
 
     const all = await Promise.all([ask('1'), ask('1'), ask('1')]);
@@ -76,7 +39,7 @@ describe('a manifest by its tag', () => {
   });
 
   it('is asked for again by HEAD when that is too long ago', async () => {
-    const { ask, held, origin } = await world({ tagTtl: 0 });
+    const { ask, held, origin } = await manifestWorld({ tagTtl: 0 });
     await held();
 
     expect(await ask('1')).toMatchObject({
@@ -87,7 +50,7 @@ describe('a manifest by its tag', () => {
   });
 
   it('that has moved is followed', async () => {
-    const { ask, head, held, origin } = await world({ tagTtl: 0 });
+    const { ask, head, held, origin } = await manifestWorld({ tagTtl: 0 });
     await held();
     origin.manifest(NAME, '1', SECOND);
 
@@ -97,7 +60,7 @@ describe('a manifest by its tag', () => {
   });
 
   it('is fetched anew where a HEAD leaves out what clients must be told', async () => {
-    const { ask, head, held, origin } = await world({ tagTtl: 0 });
+    const { ask, head, held, origin } = await manifestWorld({ tagTtl: 0 });
     await held();
     origin.manifest(NAME, '1', SECOND);
     origin.fault = ({ method }) =>
@@ -111,7 +74,7 @@ describe('a manifest by its tag', () => {
   });
 
   it('that is no more is gone, and does not come back when the registry is away', async () => {
-    const { ask, head, held, origin, away } = await world({ tagTtl: 0 });
+    const { ask, head, held, origin, away } = await manifestWorld({ tagTtl: 0 });
     await held();
     origin.remove(NAME, '1');
 
@@ -130,7 +93,7 @@ describe('a manifest by its tag', () => {
   });
 
   it('whose content is gone meanwhile is asked for where it leads now', async () => {
-    const { ask, held, origin, cache } = await world();
+    const { ask, held, origin, cache } = await manifestWorld();
     await held();
     await cache?.store.delete(FIRST.digest as never);
     origin.remove(NAME, FIRST.digest);
@@ -143,7 +106,7 @@ describe('a manifest by its tag', () => {
   });
 
   it('that was pushed or deleted through the gate is asked for again at once', async () => {
-    const { ask, held, origin, content, of } = await world();
+    const { ask, held, origin, content, of } = await manifestWorld();
     await held();
     origin.manifest(NAME, '1', SECOND);
     expect((await ask('1')).digest).toBe(FIRST.digest);
@@ -158,7 +121,7 @@ describe('a manifest by its tag', () => {
   });
 
   it('that was pushed joins no question that was asked before', async () => {
-    const { ask, origin, content, of } = await world();
+    const { ask, origin, content, of } = await manifestWorld();
     origin.manifest(NAME, '1', FIRST);
     const go = Promise.withResolvers<void>();
     origin.fault = () => async (request, response, seen) => {
@@ -187,7 +150,7 @@ describe('while the registry is away', () => {
     ['resets', () => reset()],
     ['is out of quota', () => answer(429)],
   ])('what is held is served, with a warning, where it %s', async (_how, fault) => {
-    const { ask, head, held, origin } = await world({ tagTtl: 0 });
+    const { ask, head, held, origin } = await manifestWorld({ tagTtl: 0 });
     await held();
     origin.fault = fault;
 
@@ -207,7 +170,7 @@ describe('while the registry is away', () => {
   });
 
   it('and says nothing, nobody waits long for it', async () => {
-    const { ask, held, origin } = await world({ tagTtl: 0 });
+    const { ask, held, origin } = await manifestWorld({ tagTtl: 0 });
     await held();
     origin.fault = () => stall();
     const leaving = new AbortController();
@@ -220,7 +183,7 @@ describe('while the registry is away', () => {
   });
 
   it('a tag that is fresh is no question', async () => {
-    const { ask, head, held, away } = await world();
+    const { ask, head, held, away } = await manifestWorld();
     await held();
     away();
 
@@ -229,7 +192,7 @@ describe('while the registry is away', () => {
   });
 
   it('what is not held, or not under that name, or of no type that is taken, is not to be had', async () => {
-    const { ask, head, held, away, of, cache } = await world({ tagTtl: 0 });
+    const { ask, head, held, away, of, cache } = await manifestWorld({ tagTtl: 0 });
     await held();
     away();
     const source = of('team/other');
@@ -248,7 +211,7 @@ describe('while the registry is away', () => {
   });
 
   it('what it refuses is refused, however well it is held', async () => {
-    const { ask, held, origin, away } = await world({ tagTtl: 0 });
+    const { ask, held, origin, away } = await manifestWorld({ tagTtl: 0 });
     await held();
     origin.fault = () => answer(403);
 
@@ -262,7 +225,7 @@ describe('while the registry is away', () => {
 
 describe('a manifest by its digest', () => {
   it('is fetched once and held, and opens no other name', async () => {
-    const { ask, head, origin, untilHeld, of } = await world();
+    const { ask, head, origin, untilHeld, of } = await manifestWorld();
     origin.manifest(NAME, undefined, FIRST);
 
     expect(await ask(FIRST.digest)).toMatchObject({ told: MISS, ...whole(FIRST) });
@@ -279,7 +242,7 @@ describe('a manifest by its digest', () => {
   it.each(['GET', 'HEAD'] as const)(
     'is opened for another name by the registry’s yes to a HEAD: %s',
     async (method) => {
-      const { ask, held, origin, of } = await world();
+      const { ask, held, origin, of } = await manifestWorld();
       await held();
       const source = of('team/other');
       origin.manifest('team/other', undefined, FIRST);
@@ -294,7 +257,7 @@ describe('a manifest by its digest', () => {
   );
 
   it('is not what a registry speaks of that tells another size', async () => {
-    const { ask, head, held, origin, of } = await world();
+    const { ask, head, held, origin, of } = await manifestWorld();
     await held();
     const source = of('team/other');
     const lie = { 'content-length': 5, 'content-type': IMAGE };
@@ -305,7 +268,7 @@ describe('a manifest by its digest', () => {
   });
 
   it('that is not there is not asked for again so soon, until something is pushed', async () => {
-    const { ask, head, origin, content, of } = await world();
+    const { ask, head, origin, content, of } = await manifestWorld();
 
     const first = await ask(FIRST.digest);
     const second = await head(FIRST.digest);
@@ -326,7 +289,7 @@ describe('a manifest by its digest', () => {
       () => answer(200, Buffer.alloc(4 * 1024 * 1024 + 1), { 'content-type': IMAGE }),
     ],
   ])('that %s is none, and is not held', async (_what, wrong) => {
-    const { ask, origin, isHeld, cache } = await world();
+    const { ask, origin, isHeld, cache } = await manifestWorld();
     origin.fault = wrong;
 
     expect((await ask(FIRST.digest)).code).toBe('BAD_UPSTREAM');
@@ -337,7 +300,7 @@ describe('a manifest by its digest', () => {
   });
 
   it('that a tag’s answer names wrongly is none', async () => {
-    const { ask, origin, isHeld } = await world();
+    const { ask, origin, isHeld } = await manifestWorld();
     const headers = { 'content-type': IMAGE, 'docker-content-digest': SECOND.digest };
     origin.fault = () => answer(200, FIRST.bytes, headers);
 
@@ -346,7 +309,7 @@ describe('a manifest by its digest', () => {
   });
 
   it('is its bytes’ own where a tag’s answer names none', async () => {
-    const { ask, origin, untilHeld } = await world();
+    const { ask, origin, untilHeld } = await manifestWorld();
     origin.fault = () => answer(200, FIRST.bytes, { 'content-type': IMAGE });
 
     expect(await ask('1')).toMatchObject({ told: MISS, digest: FIRST.digest });
@@ -354,7 +317,7 @@ describe('a manifest by its digest', () => {
   });
 
   it('that is signed within passes, and is not held: nobody could verify it', async () => {
-    const { ask, origin, isHeld } = await world();
+    const { ask, origin, isHeld } = await manifestWorld();
     const signed = signedManifest('{\n   "name": "team/app"');
     origin.manifest(NAME, '1', signed);
 
@@ -364,150 +327,5 @@ describe('a manifest by its digest', () => {
         ...whole(signed),
       });
     expect(await isHeld(signed.digest)).toBe(false);
-  });
-});
-
-describe('what a client takes', () => {
-  it('is asked for in the client’s own words where it is not what the tag is held as', async () => {
-    const { ask, head, held, origin } = await world();
-    await held();
-    origin.manifest(NAME, '1', FIRST, OLD);
-    const told = 'tidegate; fwd=bypass';
-
-    expect(await ask('1', { accept: SCHEMA_2 })).toMatchObject({ told, ...whole(OLD) });
-    expect(await head('1', { accept: SCHEMA_2 })).toMatchObject({ told, ...described(OLD) });
-
-    expect(origin.server.requests.map(({ headers }) => headers.accept)).toEqual([
-      SCHEMA_2,
-      SCHEMA_2,
-    ]);
-    expect((await ask('1')).digest).toBe(FIRST.digest);
-  });
-
-  it('is so for one who comes first, and those after get what the gate would ask for', async () => {
-    const { ask, head, origin, isHeld } = await world();
-    origin.manifest(NAME, '1', FIRST, OLD);
-
-    expect(await ask('1', { accept: SCHEMA_2 })).toMatchObject(whole(OLD));
-    expect(await head('1', { accept: SCHEMA_2 })).toMatchObject(described(OLD));
-    expect(await isHeld(OLD.digest)).toBe(false);
-    expect(await ask('1')).toMatchObject(whole(FIRST));
-  });
-
-  it('is so when the tag has to be asked again', async () => {
-    const { ask, head, held, origin } = await world({ tagTtl: 0 });
-    await held();
-    origin.manifest(NAME, '1', FIRST, OLD);
-
-    expect(await ask('1', { accept: SCHEMA_2 })).toMatchObject(whole(OLD));
-    expect(await head('1', { accept: SCHEMA_2 })).toMatchObject(described(OLD));
-  });
-
-  it('may be a kind that the gate does not ask for, which a 404 to the gate says nothing of', async () => {
-    const { ask, head, origin } = await world();
-    const artifact = heldManifest('{"a":1}', 'application/vnd.oci.artifact.manifest.v1+json');
-    const { mediaType: accept } = artifact;
-    origin.fault = ({ headers }) => (headers.accept === accept ? undefined : answer(404));
-    origin.manifest(NAME, '1', artifact);
-
-    expect((await ask('1')).code).toBe('MANIFEST_UNKNOWN');
-    expect(await ask('1', { accept })).toMatchObject(whole(artifact));
-    expect(await head('1', { accept })).toMatchObject(described(artifact));
-    expect((await ask('1')).told).toBe('tidegate; hit; detail="negative"');
-  });
-
-  it('by digest is what there is of it', async () => {
-    const { ask, held } = await world();
-    await held();
-
-    expect(await ask(FIRST.digest, { accept: `${INDEX}, ${IMAGE};q=0.5` })).toMatchObject({
-      told: 'tidegate; hit',
-    });
-    expect((await ask(FIRST.digest, { accept: INDEX })).told).not.toBe('tidegate; hit');
-  });
-});
-
-describe('a HEAD', () => {
-  it('of a tag starts no fetch, opens nothing, and is asked once for many', async () => {
-    const { head, ask, origin, isHeld, away } = await world();
-    origin.manifest(NAME, '1', FIRST);
-
-    const [first, second] = await Promise.all([head('1'), head('1')]);
-    const third = await head('1');
-
-    const told = 'tidegate; fwd=miss; fwd-status=200';
-    expect([first?.told, second?.told, third.told]).toEqual([told, `${told}; collapsed`, told]);
-    expect(third).toMatchObject(described(FIRST));
-    expect(await isHeld(FIRST.digest)).toBe(false);
-    // That a tag leads there is no right to it: the registry is asked each time.
-    expect(origin.asked()).toHaveLength(2);
-    away();
-    expect((await ask('1')).code).toBe('BAD_UPSTREAM');
-  });
-
-  it('of a tag that is held and too old asks by HEAD alone', async () => {
-    const { head, held, origin } = await world({ tagTtl: 0 });
-    await held();
-
-    expect(await head('1')).toMatchObject({
-      told: 'tidegate; fwd=stale; fwd-status=200',
-      ...described(FIRST),
-    });
-    expect(origin.asked()).toHaveLength(1);
-  });
-
-  it.each(['1', FIRST.digest])('of %s that leaves out something is a GET', async (reference) => {
-    const { head, origin } = await world();
-    origin.manifest(NAME, '1', FIRST);
-    origin.fault = ({ method }) => (method === 'HEAD' ? answer(200) : undefined);
-
-    expect(await head(reference)).toMatchObject({ told: MISS, ...described(FIRST) });
-    expect(origin.asked('GET')).toHaveLength(1);
-  });
-});
-
-describe('room in memory', () => {
-  const noRoom = () => Promise.reject(new Error('no room'));
-
-  it('is asked for before a manifest is read, from upstream or from what is held', async () => {
-    const { ask, held, origin } = await world();
-    origin.manifest(NAME, '2', SECOND);
-    await held();
-
-    for (const reference of ['1', '2', FIRST.digest])
-      await expect(ask(reference, { hold: noRoom })).rejects.toThrow('no room');
-  });
-
-  it('that one lacks is not lacking to those who joined', async () => {
-    const { ask, origin } = await world();
-    origin.manifest(NAME, '1', FIRST);
-    const go = Promise.withResolvers<void>();
-    const first = ask('1', { hold: () => go.promise.then(noRoom) });
-    await eventually('it is asked', () => origin.asked().length === 1);
-    const others = [ask('1'), ask('1')];
-
-    go.resolve();
-
-    await expect(first).rejects.toThrow('no room');
-    for (const other of others) expect((await other).digest).toBe(FIRST.digest);
-    // One of them began anew, and the other joined that.
-    expect(origin.asked()).toHaveLength(2);
-  });
-});
-
-describe('with CACHE=off', () => {
-  it('each is asked for, verified, and told to be none of the cache’s', async () => {
-    const { ask, head, origin } = await world({ on: false });
-    origin.manifest(NAME, '1', FIRST);
-    const told = 'tidegate; fwd=bypass; fwd-status=200';
-
-    expect(await ask('1')).toMatchObject({ told, ...whole(FIRST) });
-    expect(await ask(FIRST.digest)).toMatchObject({ told, ...whole(FIRST) });
-    expect(await head('1')).toMatchObject({ told, ...described(FIRST) });
-    expect((await ask('2')).code).toBe('MANIFEST_UNKNOWN');
-    origin.manifest(NAME, '2', SECOND);
-    expect((await ask('2')).digest).toBe(SECOND.digest);
-    origin.fault = () => answer(200, SECOND.bytes, { 'content-type': IMAGE });
-    expect((await ask(FIRST.digest)).code).toBe('BAD_UPSTREAM');
   });
 });

@@ -82,6 +82,21 @@ describe('directBody', () => {
     await eventually('the connection ends', () => server.open === 0);
   });
 
+  it('leaves no connection behind when it is given up while it is sent', async () => {
+    const { server, content } = await opened(stallAfter(bytes, 1000));
+    const sink = new Sink();
+    const before = sink.listenerCount('close');
+    const body = directBody(content, bytes.length, digest);
+    const sending = body.sendTo(sink);
+    await eventually('the first bytes', () => sink.received === 1000);
+
+    body.close();
+
+    await expect(sending).rejects.toBeInstanceOf(ClientGone);
+    await eventually('the connection ends', () => server.open === 0);
+    expect(sink.listenerCount('close')).toBe(before);
+  });
+
   it.each(['unsent', 'to a client who is gone'])('leaves no connection behind %s', async (how) => {
     const { server, content } = await opened(stallAfter(bytes, 1000));
     const body = directBody(content, bytes.length, digest);

@@ -223,6 +223,59 @@ describe('room for more', () => {
   });
 });
 
+describe('what is known at once', () => {
+  it('is that anything may be held until the limit is known, and then no more than that', async () => {
+    const room = await Room.open();
+    const capacity = room.capacity({});
+    expect(capacity.mayHold(1e12)).toBe(true);
+
+    await capacity.makeRoom(1);
+
+    expect([capacity.mayHold(10 * KIB), capacity.mayHold(10 * KIB + 1)]).toEqual([true, false]);
+  });
+
+  it('is that nothing is held while the disk is full, and what helps; said once', async () => {
+    const room = await Room.open();
+    const capacity = room.capacity({});
+    expect([capacity.storing, capacity.fault]).toEqual([true, undefined]);
+    const slow = new Capacity(
+      { maxSize: { bytes: 1 }, minFree: NO_MIN },
+      room.store,
+      room.index,
+      room.log,
+    );
+    atTheEnd(() => slow.stop());
+
+    slow.noteFull(FULL);
+    slow.noteFull(FULL);
+    slow.noteFull(Object.assign(new Error('other'), { code: 'EDQUOT' }));
+
+    const fault =
+      "the cache's disk is full (ENOSPC): free some room or lower CACHE_MAX_SIZE; pulls go on uncached";
+    expect([slow.storing, slow.fault, slow.mayHold(0)]).toEqual([false, fault, false]);
+    expect(room.lines.filter((line) => line.includes('disk is full'))).toHaveLength(1);
+    expect(room.lines.join()).toContain('ENOSPC');
+    expect(await slow.makeRoom(0)).toBe(false);
+  });
+
+  it('is told once a minute where it cannot be looked after', async () => {
+    const room = await Room.open();
+    const totals = () => Promise.reject(new Error('away'));
+    const capacity = room.capacity({}, { index: otherwise(room.index, { totals }) });
+
+    for (let n = 0; n < 3; n += 1) expect(await capacity.makeRoom(1)).toBe(false);
+    expect(room.lines).toHaveLength(1);
+    expect(room.lines[0]).toContain('away');
+    expect(room.lines[0]).toContain('cannot look after its size');
+
+    const later = performance.now() + 60_001;
+    const clock = jest.spyOn(performance, 'now').mockReturnValue(later);
+    await capacity.makeRoom(1);
+    clock.mockRestore();
+    expect(room.lines).toHaveLength(2);
+  });
+});
+
 describe('looking after size and age', () => {
   it('evicts what was not used for too long, from the start on', async () => {
     const room = await Room.open();

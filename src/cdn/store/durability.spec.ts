@@ -1,6 +1,8 @@
-import { statSync } from 'node:fs';
+import { readdirSync, readlinkSync, statSync } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freshFolder } from '../../../test/support/lifecycle';
+import { DiskStore } from './disk-store';
 import { makeFolder, syncFolder, Turns } from './durability';
 
 describe('Turns', () => {
@@ -47,6 +49,72 @@ describe('makeFolder', () => {
     }
   });
 });
+
+describe('what is made or moved', () => {
+  /** The paths of what was made to last, in order, while the work was done. */
+  async function synced(work: () => Promise<unknown>): Promise<string[]> {
+    const file = await open('/');
+    const handles = Object.getPrototypeOf(file) as FileHandle;
+    await file.close();
+    const paths: string[] = [];
+    const sync = jest.spyOn(handles, 'sync').mockImplementation(function (this: FileHandle) {
+      paths.push(readlinkSync(`/proc/self/fd/${this.fd}`));
+      return Promise.resolve();
+    });
+    try {
+      await work();
+      return paths;
+    } finally {
+      sync.mockRestore();
+    }
+  }
+
+  it('lasts: each folder that holds a new one is synced, and no other', async () => {
+    const folder = freshFolder('folders');
+    const path = join(folder, 'a/b/c');
+
+    expect(await synced(() => makeFolder(path))).toEqual([
+      join(folder, 'a/b'),
+      join(folder, 'a'),
+      folder,
+    ]);
+    expect(await synced(() => makeFolder(path))).toEqual([]);
+    expect(await synced(() => makeFolder(join(path, 'd')))).toEqual([path]);
+  });
+
+  it('lasts in a store that is taken: an earlier gate may have ended before that was sure', async () => {
+    const folder = freshFolder('folders');
+
+    const paths = await synced(async () => {
+      const store = await DiskStore.open(folder);
+      await store.close();
+    });
+
+    expect(paths).toEqual(
+      ['blobs/sha256', 'blobs/sha512', 'blobs', ''].map((name) =>
+        join(folder, name).replace(/\/$/, ''),
+      ),
+    );
+  });
+
+  it('leaves no folder open', async () => {
+    const folder = freshFolder('folders');
+
+    await syncFolder(folder);
+
+    const paths = readdirSync('/proc/self/fd').flatMap((fd) => linkOf(`/proc/self/fd/${fd}`));
+    expect(paths).not.toContain(folder);
+  });
+});
+
+/** Where it leads; nowhere where it is gone already. */
+function linkOf(path: string): string[] {
+  try {
+    return [readlinkSync(path)];
+  } catch {
+    return [];
+  }
+}
 
 describe('syncFolder', () => {
   it('says so when there is none', async () => {
