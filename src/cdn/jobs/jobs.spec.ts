@@ -130,6 +130,8 @@ describe('jobs', () => {
       'cancelled',
       undefined,
     ]);
+    await new Promise(setImmediate);
+    expect([running[0]!.error, running[0]!.cause]).toEqual([undefined, undefined]);
     running[1]!.cancel();
     running[1]!.cancel();
     expect(states(jobs).filter((state) => state === 'running')).toHaveLength(2);
