@@ -73,7 +73,7 @@ describe('a trusted network', () => {
 
 describe('who may what', () => {
   const ACTIONS = ['pull', 'push', 'delete'] as const;
-  const policy = policyWith({ anonymousAccess: 'pull', anonymousRepositories: ['team/**'] });
+  const policy = policyWith({ anonymousAccess: 'pull', anonymousRepositories: ['team/**', 'b/c'] });
   const account = (more: Partial<Account>): Account => ({
     username: 'ann',
     role: 'user',
@@ -151,6 +151,7 @@ describe('what a token covers', () => {
 
   it('is a listing where it says so', () => {
     expect(coversCatalog(access)).toBe(false);
-    expect(coversCatalog([{ type: 'registry', name: 'catalog', actions: ['*'] }])).toBe(true);
+    const catalog = { type: 'registry', name: 'catalog', actions: ['*'] };
+    expect(coversCatalog([...access, catalog])).toBe(true);
   });
 });

@@ -169,6 +169,13 @@ describe('somebody who shows a password', () => {
     ]);
   });
 
+  it('is denied all that is asked for where the account may do a part of it', async () => {
+    const need = needOf('team/app', ['pull', 'delete']);
+    const { refusal } = await room().admit({ need, credentials: basic('ci', PASSWORD) });
+
+    expect(refusal?.status).toBe(403);
+  });
+
   it('administers the gate as an admin, and as nobody else', async () => {
     const { admit, trail } = room();
     const need = { kind: 'admin' } as const;
@@ -246,6 +253,12 @@ describe('somebody who shows a token', () => {
     });
     // This one is no matter of asking: the account has no such right.
     expect(trail).toMatchObject([{ audit: 'denied', actor: 'ci', target: 'docker.io/other/app' }]);
+    expect(
+      (await admit({ need: needOf('team/app', ['pull', 'delete']), credentials })).refusal,
+    ).toMatchObject({
+      challenge: challenge('repository:team/app:pull,delete'),
+    });
+    expect(trail).toHaveLength(2);
     expect((await admit({ need: { kind: 'catalog' }, credentials })).refusal).toMatchObject({
       challenge: challenge('registry:catalog:*'),
     });

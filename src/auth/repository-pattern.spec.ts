@@ -7,6 +7,7 @@ import { compilePattern, completePattern } from './repository-pattern';
 const hub = registryAt('https://registry-1.docker.io', { name: 'docker.io', library: true });
 const local = registryAt('http://127.0.0.1:5000');
 const dockerHub = new RegistryTable([hub]);
+const named = new RegistryTable([registryAt('https://hub.example', { name: 'hub' })]);
 const own = new RegistryTable([local, hub]);
 
 describe('completePattern', () => {
@@ -14,6 +15,10 @@ describe('completePattern', () => {
     ['**', dockerHub, '**'],
     ['team/**', dockerHub, 'docker.io/team/**'],
     ['nginx', dockerHub, 'docker.io/library/nginx'],
+    ['docker.io', dockerHub, 'docker.io/library/docker.io'],
+    ['localhost/team/*', dockerHub, 'localhost/team/*'],
+    ['hub/team/*', named, 'hub/team/*'],
+    ['team/*', named, 'hub/team/*'],
     ['docker.io/nginx', dockerHub, 'docker.io/library/nginx'],
     ['docker.io/**', dockerHub, 'docker.io/**'],
     ['ghcr.io/org/*', dockerHub, 'ghcr.io/org/*'],

@@ -96,6 +96,15 @@ describe('parseScopes', () => {
     expect(parseScopes([])).toEqual([]);
   });
 
+  it('counts blanks for nothing, and reads texts of 16 KiB and no longer ones', () => {
+    const pull = { type: 'repository', name: 'a', actions: ['pull'] };
+    const long = (length: number) => `${'x'.repeat(length - 18)} repository:a:pull`;
+
+    expect(parseScopes([`${' '.repeat(200)}repository:a:pull`])).toEqual([pull]);
+    expect(parseScopes([long(16 * 1024)])).toEqual([pull]);
+    expect(parseScopes([long(16 * 1024 + 1)])).toEqual([]);
+  });
+
   it('leaves out malformed scopes and keeps the others', () => {
     expect(parseScopes(['repository:a:pull nonsense repository:B', 'registry:catalog:*'])).toEqual([
       { type: 'repository', name: 'a', actions: ['pull'] },

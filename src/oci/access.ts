@@ -30,7 +30,7 @@ export function parseScope(text: string): Access | undefined {
   if (text.length > MAX_LENGTH) return undefined;
   const first = text.indexOf(':');
   const last = text.lastIndexOf(':');
-  if (first <= 0 || last === first) return undefined;
+  if (first < 0) return undefined;
   const type = TYPE.exec(text.slice(0, first))?.[1];
   const name = text.slice(first + 1, last);
   const actions = [...new Set(text.slice(last + 1).split(','))].filter((action) => action !== '');

@@ -2,6 +2,11 @@ import fc from 'fast-check';
 import { parseRange, rangeWithin } from './byte-range';
 
 describe('parseRange', () => {
+  it('reads nothing that something stands in front of', () => {
+    expect(parseRange('xbytes=0-9')).toBeUndefined();
+    expect(parseRange(' bytes=0-9')).toBeUndefined();
+  });
+
   it.each([
     ['bytes=0-9', { from: 0, to: 10 }],
     ['bytes=5-', { from: 5, to: undefined }],

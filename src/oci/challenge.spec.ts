@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { formatBearerChallenge, parseChallenges } from './challenge';
+import { formatBasicChallenge, formatBearerChallenge, parseChallenges } from './challenge';
 
 /** What HTTP lets stand in a header's value. */
 const printable = fc.string({
@@ -278,5 +278,23 @@ describe('parseChallenges', () => {
         },
       ),
     );
+  });
+});
+
+describe('formatBasicChallenge', () => {
+  it('quotes the realm, and says that logins are UTF-8', () => {
+    expect(formatBasicChallenge('a "b" \\')).toBe('Basic realm="a \\"b\\" \\\\", charset="UTF-8"');
+  });
+});
+
+describe('a scheme that is not spoken here', () => {
+  it.each(['YII', 'YII=', 'YII==', 'a/b+c._~-=='])('is passed over, with its %s', (token68) => {
+    const both = [
+      { scheme: 'negotiate', params: {} },
+      { scheme: 'bearer', params: { realm: 'x' } },
+    ];
+
+    expect(parseChallenges(`Negotiate ${token68}, Bearer   realm="x"`)).toMatchObject(both);
+    expect(parseChallenges(`Negotiate \t ${token68} ,\tBearer \trealm="x"`)).toMatchObject(both);
   });
 });

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { MANIFEST_MEDIA_TYPES, parseMediaType } from './media-type';
+import { MANIFEST_MEDIA_TYPES, parseManifestType, parseMediaType } from './media-type';
 
 describe('parseMediaType', () => {
   it.each([
@@ -56,5 +56,39 @@ describe('parseMediaType', () => {
         if (taken !== undefined) expect(taken).toMatch(/^[\t -~]+$/);
       }),
     );
+  });
+});
+
+describe('parseManifestType', () => {
+  it.each([
+    ...MANIFEST_MEDIA_TYPES,
+    'application/json',
+    'Application/JSON; charset=utf-8',
+    'application/vnd.docker.distribution.manifest.v1+prettyjws',
+    'application/vnd.acme.javascript.bundle',
+  ])('takes %s', (text) => {
+    expect(parseManifestType(text)).toBe(text);
+  });
+
+  it.each([
+    undefined,
+    '',
+    'application/json\r\nX: y',
+    // What a browser would run.
+    'text/html',
+    'image/svg+xml',
+    'x-application/json',
+    'text/application/json',
+    'application/html',
+    'application/xhtml+xml',
+    'APPLICATION/XHTML+XML; charset=utf-8',
+    'application/vnd.acme.html',
+    'application/vnd.wap.xhtml+xml',
+    'application/javascript',
+    'application/x-javascript',
+    'application/ecmascript; version=5',
+    'application/x-ecmascript',
+  ])('refuses %j', (text) => {
+    expect(parseManifestType(text)).toBeUndefined();
   });
 });

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { isDigest, parseReference } from './reference';
+import { isDigest, parseReference, suffixOf } from './reference';
 
 const tags = fc.stringMatching(/^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/);
 const digests = fc.stringMatching(/^sha256:[0-9a-f]{64}$/);
@@ -63,5 +63,14 @@ describe('parseReference', () => {
         if (reference !== undefined) expect(reference).toMatch(/^[\w.:-]+$/);
       }),
     );
+  });
+});
+
+describe('suffixOf', () => {
+  it('stands a tag behind a colon, and a digest behind an @', () => {
+    const digest = `sha256:${'a'.repeat(64)}`;
+
+    expect(suffixOf(parseReference('1.0')!)).toBe(':1.0');
+    expect(suffixOf(parseReference(digest)!)).toBe(`@${digest}`);
   });
 });

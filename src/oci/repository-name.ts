@@ -17,7 +17,7 @@ const SEGMENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
 
 /** The name that the text is, or undefined. Linear: each segment is matched alone, over at most 255 characters. */
 export function parseRepositoryName(text: string): RepositoryName | undefined {
-  if (text.length === 0 || text.length > MAX_LENGTH) return undefined;
+  if (text.length > MAX_LENGTH) return undefined;
   return text.split('/').every((segment) => SEGMENT.test(segment))
     ? (text as RepositoryName)
     : undefined;

@@ -22,9 +22,13 @@ import type { RequestContext } from '../../src/edge/request-context';
 import { hub, quay, refusalOf, requestFor, SECRET, trailOf } from './auth-room';
 import { settingsFor } from './behind-edge';
 
-export function relayTokens(accounts: FixedAccount[] = [], secret = SECRET): RelayTokens {
+export function relayTokens(
+  accounts: FixedAccount[] = [],
+  secret = SECRET,
+  before?: string,
+): RelayTokens {
   const settings = settingsFor({ authMode: 'relay', accounts });
-  const secrets = new Secrets(secret);
+  const secrets = new Secrets(secret, before);
   const jwt = new JwtService({ secretOrKeyProvider: keysOfTokens(secrets) });
   return new RelayTokens(jwt, secrets, new RelayLogins(settings, secrets), settings);
 }

@@ -54,6 +54,22 @@ describe("a registry's token, wrapped", () => {
     expect(relayTokens([], OTHER_SECRET).unwrap(text, hub)).toBeUndefined();
   });
 
+  it('is good beyond a change of the secret, as is one that the gate signs', () => {
+    const before = relayTokens([ann], OTHER_SECRET);
+    const [wrapped, signed] = [before.wrap(hub, 'ann', TOKEN), before.issue(hub, 'ann', []).token];
+    const after = relayTokens([ann], undefined, OTHER_SECRET);
+
+    expect(after.unwrap(wrapped, hub)?.username).toBe('ann');
+    expect(after.verify(signed, hub)?.username).toBe('ann');
+    expect(after.isOwn(signed)).toBe(true);
+  });
+
+  it('is nothing with anything in front of it', () => {
+    const tokens = relayTokens();
+
+    expect(tokens.unwrap(`x${tokens.wrap(hub, 'ann', TOKEN)}`, hub)).toBeUndefined();
+  });
+
   it('ends with the listed login', () => {
     const text = relayTokens([ann]).wrap(hub, 'ann', TOKEN);
     const changed = { ...ann, password: 'a new one' };
