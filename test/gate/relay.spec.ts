@@ -74,6 +74,8 @@ describeWith(
     it.each([stranger, { username: 'robot', password: 'wrong' }])(
       'refuses $username where the registry does',
       async (account) => {
+        registry.tokens!.owns(account);
+
         const answer = await askToken(gate.url, account);
 
         expect([answer.status, errorCode(answer)]).toEqual([401, 'UNAUTHORIZED']);

@@ -152,11 +152,14 @@ describeWith(
     });
 
     it('"服务中配置了ACCOUNTS环境变量 → no", "SKIP ACCOUNT CHECKING": the registry alone decides, and refuses a stranger', async () => {
+      hub.registry.tokens!.owns(stranger);
+
       expect((await askToken(gate.url, hub.owner)).status).toBe(200);
       expect((await askToken(gate.url, stranger)).status).toBe(401);
     });
 
     it('"用户名、密码匹配ACCOUNTS中任意base64字符串": each of them is let through, anybody else is "auth failed" without being relayed', async () => {
+      hub.registry.tokens!.owns(friend);
       const limited = await gateWith(listed(friend, hub.owner));
       const scope = 'repository:library/nginx:pull';
       const { token } = await tokenFor(limited.url, hub.owner, scope);
