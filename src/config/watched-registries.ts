@@ -126,11 +126,10 @@ export class WatchedRegistries {
       this.#fault = error.faults.join('; ');
       // The fault may be the gate's own, that of a process without descriptors (EMFILE) say.
       const unreadable = [...readings.values()].some(({ kind }) => kind === 'unreadable');
-      const what = unreadable ? 'or a file that it names cannot be read' : 'is broken';
-      this.log.error(
-        { fault: this.#fault },
-        `the config file ${what}: the last good table of registries stays in force`,
-      );
+      const told = unreadable
+        ? 'the config file or a file that it names cannot be read: the last good table of registries stays in force'
+        : 'the config file is broken: the last good table of registries stays in force';
+      this.log.error({ fault: this.#fault }, told);
     }
   }
 }

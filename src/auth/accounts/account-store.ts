@@ -166,8 +166,11 @@ export class AccountStore {
       const fault = after.faults[file];
       if (fault === before.faults[file]) continue;
       // The fault may be the gate's own, that of a process without descriptors (EMFILE) say.
-      const what = after.pair[file].kind === 'unreadable' ? 'cannot be read' : 'is broken';
-      if (fault) log.error({ fault }, `an accounts file ${what}: the last good one stays in force`);
+      const told =
+        after.pair[file].kind === 'unreadable'
+          ? 'an accounts file cannot be read: the last good one stays in force'
+          : 'an accounts file is broken: the last good one stays in force';
+      if (fault) log.error({ fault }, told);
       else log.info(`${this.#files.paths[file]} is good again`);
     }
   }
