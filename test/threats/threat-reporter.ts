@@ -197,6 +197,8 @@ export default class ThreatReporter {
     this.#fault = new Error(
       `${faults.join('\n')}\nType npm run test:threats, and commit ${DOCUMENT}.`,
     );
+    // jest tells nobody why a reporter lets a run fail.
+    process.stderr.write(`\n${this.#fault.message}\n`);
   }
 
   /** jest fails the run with it. */
