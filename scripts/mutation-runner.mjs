@@ -27,6 +27,8 @@ class CircusRunner {
   #specs;
   /** By spec, the files of ours that it loads. */
   #loaded = new Map();
+  /** By spec, how long it takes; milliseconds. The quickest go first: most mutants are noticed by any. */
+  #takes = new Map();
 
   constructor({ circus: { specs } }) {
     this.#specs = specs;
@@ -68,7 +70,9 @@ class CircusRunner {
     const covers = coverageAnalysis === 'perTest';
     const tests = [];
     for (const spec of this.#all()) {
+      const began = performance.now();
       const run = await this.#run(spec, { covers });
+      this.#takes.set(spec, performance.now() - began);
       if (run.error) return { status: 'error', errorMessage: `${spec}: ${run.error}` };
       tests.push(...run.tests);
       this.#loaded.set(spec, new Set(ours()));
@@ -103,7 +107,9 @@ class CircusRunner {
   }
 
   #all() {
-    return this.#specs.flatMap((pattern) => globSync(pattern, { cwd: root })).sort();
+    const takes = (spec) => this.#takes.get(spec) ?? 0;
+    const all = this.#specs.flatMap((pattern) => globSync(pattern, { cwd: root })).sort();
+    return all.sort((a, b) => takes(a) - takes(b));
   }
 
   /** @returns its tests that ran; `error` where it cannot even be loaded. */

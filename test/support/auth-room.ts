@@ -1,9 +1,7 @@
 /** The rooms of logins and rights put together by hand, and requests as the edge has read them. */
-import { compare, hash } from 'bcrypt';
 import { JwtService } from '@nestjs/jwt';
 import { pino } from 'pino';
 import { AccessPolicy } from '../../src/auth/access-policy';
-import { PasswordHasher } from '../../src/auth/accounts/password-hasher';
 import type { Accounts } from '../../src/auth/accounts/accounts.service';
 import { Refusals } from '../../src/auth/refusals';
 import { keysOfTokens } from '../../src/auth/token/token-keys';
@@ -28,12 +26,9 @@ export const SECRET = 'a secret of more than thirty-two bytes';
 export const hub = plainRegistry('docker.io', new URL('https://registry-1.docker.io'));
 export const quay = plainRegistry('quay.io', new URL('https://quay.io'));
 
-/** As cheap as bcrypt can be. */
-const cheap = { compare, hash: (password: string) => hash(password, 4) };
-
 /** The real accounts on a folder of their own. */
 export function openAccounts(): Promise<Accounts> {
-  return new AccountsFolder().open({ watch: false, hasher: new PasswordHasher(cheap) });
+  return new AccountsFolder().open({ watch: false });
 }
 
 /** An audit trail, and its lines. */
