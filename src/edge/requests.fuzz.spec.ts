@@ -151,9 +151,10 @@ describe('a host', () => {
         expect(parsed.base).toMatch(/^https?:\/\/[a-z0-9._:[\]-]+$/);
         expect([docker, other]).toContain(parsed.registry);
         if (parsed.byHost)
-          expect(said.toLowerCase()).toMatch(/(?:^|,\s*)second\.example(?::\d+)?$/);
+          expect(said.toLowerCase()).toMatch(/(?:^|,)\s*second\.example(?::\d+)?\s*$/);
       }),
-      fuzzed(300),
+      // HTTP leaves spaces around a value out, and a test's request brings them.
+      fuzzed(300, [[' second.example', 'x-forwarded-host']]),
     );
   });
 
