@@ -13,6 +13,7 @@ const require = createRequire(import.meta.url);
 const requireOfJest = createRequire(require.resolve('jest/package.json'));
 const circus = requireOfJest('jest-circus');
 const { jestExpect } = requireOfJest('@jest/expect');
+const { ModuleMocker } = requireOfJest('jest-mock');
 
 /** What instrumented code looks at: which mutant is on, and who runs through it. */
 const STRYKER = '__stryker__';
@@ -57,7 +58,13 @@ class CircusRunner {
       module[COMPILE](texts.get(filename), filename);
     };
     const { describe, it, test, beforeAll, beforeEach, afterAll, afterEach } = circus;
-    const jest = { setTimeout: (time) => (circus.getState().testTimeout = time) };
+    const mocker = new ModuleMocker(globalThis);
+    const jest = {
+      fn: mocker.fn.bind(mocker),
+      spyOn: mocker.spyOn.bind(mocker),
+      restoreAllMocks: mocker.restoreAllMocks.bind(mocker),
+      setTimeout: (time) => (circus.getState().testTimeout = time),
+    };
     const inGlobal = { describe, it, test, beforeAll, beforeEach, afterAll, afterEach };
     Object.assign(globalThis, inGlobal, { expect: jestExpect, jest });
     this.testTimeout = testTimeout;

@@ -3,6 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { contentOf } from '../../test/support/content-room';
 import { heldCache } from '../../test/support/held-cache';
 import { otherwise } from '../../test/support/held-room';
+import { digestOf } from '../oci/digest';
 import { SmallContent } from './small-content';
 import { StoredFile } from './store/stored-file';
 
@@ -92,6 +93,35 @@ describe('what is read', () => {
     await stored?.close();
 
     expect(cache.verification.isKnownSound(digest, stored!.stamp)).toBe(true);
+  });
+});
+
+describe('what is kept in memory', () => {
+  it.each([
+    ['as a part of a larger one', Buffer.concat([bytes, bytes]).subarray(0, 1000)],
+    ['from the pool of small ones', Buffer.from(bytes.toString('latin1').slice(0, 500), 'latin1')],
+    ['as a buffer of its own', Buffer.from(new Uint8Array(600).buffer)],
+  ])('has a buffer to itself, when it came %s', async (_how, came) => {
+    const { small } = await heldCache({ memory: 10_000 });
+    const itsDigest = digestOf(came);
+    await small.write(itsDigest, came);
+
+    const kept = await small.read(itsDigest, LIMIT);
+
+    expect(kept).toEqual(came);
+    expect(kept!.buffer.byteLength).toBe(came.length);
+  });
+
+  it('counts for more than its bytes, so that a great many small ones stay within the memory for them, too', async () => {
+    const { small, cache } = await heldCache({ memory: 64 * 1024 });
+    const contents = Array.from({ length: 300 }, (_, index) => contentOf(10 + index));
+    for (const each of contents) await small.write(each.digest, each.bytes);
+    const opened = jest.spyOn(cache.store, 'open');
+
+    for (const each of contents.toReversed()) await small.read(each.digest, LIMIT);
+
+    expect(300 - opened.mock.calls.length).toBeLessThan((64 * 1024) / 512);
+    opened.mockRestore();
   });
 });
 

@@ -12,6 +12,8 @@ export const MAX_MANIFEST = 4 * 1024 * 1024;
 
 /** A larger one would push hundreds of manifests out of the memory. */
 const MAX_KEPT = 256 * 1024;
+/** What a kept one costs beside its bytes: its digest, its place in the list, its buffer's own books. */
+const ENTRY = 512;
 
 @Injectable()
 export class SmallContent {
@@ -23,8 +25,8 @@ export class SmallContent {
   ) {
     const memory = cache?.settings.memory ?? 0;
     if (memory === 0) return;
-    const sizeCalculation = ({ length }: Buffer) => Math.max(1, length);
-    this.#kept = new LRUCache({ maxSize: memory, maxEntrySize: MAX_KEPT, sizeCalculation });
+    const sizeCalculation = ({ length }: Buffer) => length + ENTRY;
+    this.#kept = new LRUCache({ maxSize: memory, maxEntrySize: MAX_KEPT + ENTRY, sizeCalculation });
   }
 
   /** False with CACHE=off. */
@@ -94,7 +96,7 @@ export class SmallContent {
         throw error;
       });
       if (!isNew) cache.capacity.giveBack(bytes.length);
-      this.#kept?.set(digest, bytes);
+      this.#keep(digest, bytes);
       return true;
     } catch (error) {
       cache.capacity.giveBack(bytes.length);
@@ -102,6 +104,13 @@ export class SmallContent {
       this.log.warn({ err: error, digest }, 'content could not be held');
       return false;
     }
+  }
+
+  /** In a buffer of its own: a part of a larger one, as small buffers and what came off a socket are, would keep all of that. */
+  #keep(digest: Digest, bytes: Buffer): void {
+    if (!this.#kept || bytes.length > MAX_KEPT) return;
+    const isWhole = bytes.length === bytes.buffer.byteLength;
+    this.#kept.set(digest, isWhole ? bytes : alone(bytes));
   }
 
   async #load(
@@ -131,7 +140,7 @@ export class SmallContent {
         n = await stored.read(bytes.subarray(length));
       if (length === bytes.length && matches(digest, bytes)) {
         verification.noteSound(digest, stored.stamp);
-        this.#kept?.set(digest, bytes);
+        this.#keep(digest, bytes);
         return bytes;
       }
       await verification.noteDamaged(digest, stored.stamp);
@@ -145,4 +154,10 @@ export class SmallContent {
       await stored.close();
     }
   }
+}
+
+function alone(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
 }
