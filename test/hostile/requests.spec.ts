@@ -17,7 +17,8 @@ describeWith(['docker-registry'], 'hostile requests', () => {
   let account: Account;
 
   beforeAll(async () => {
-    ({ gate, registry } = await startStand());
+    // Each refusal here is one of the path's, and none for having asked too often.
+    ({ gate, registry } = await startStand('none', { RATE_BURST: '100000' }));
     account = await gate.addAccount();
   });
 
@@ -148,7 +149,8 @@ describeWith(['docker-registry'], 'hostile requests', () => {
         const { status, text } = await exchange(target, [...login, 'Content-Length: 0'], method);
 
         expect([method, target, status < 400]).toEqual([method, target, false]);
-        expect([400, 401, 403, 404, 405, 429]).toContain(status);
+        const barred = login[0]?.includes('Basic OjE=') ? [401, 429] : [];
+        expect([400, 401, 403, 404, 405, ...barred]).toContain(status);
         expect(text).not.toContain('"users"');
       }
     }
