@@ -8,6 +8,7 @@ import {
   bearer,
   claimsOf,
   errorCode,
+  redeem,
   send,
   tokenFor,
   unique,
@@ -136,22 +137,17 @@ describe('S17: tokens that are refused', () => {
   it('of an account that is removed, at once, and of one that is made anew under its name', async () => {
     const account = await gate.addAccount();
     const { token, refresh_token = '' } = await tokenFor(gate.url, account);
-    const redeem = () => {
-      const form = { grant_type: 'refresh_token', service: 'tidegate', refresh_token };
-      const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-      const body = new URLSearchParams(form).toString();
-      return send(`${gate.url}/v2/auth`, { method: 'POST', headers, body });
-    };
-    expect([(await ping(token)).status, (await redeem()).status]).toEqual([200, 200]);
+    const redeemed = async () => (await redeem(gate.url, refresh_token)).status;
+    expect([(await ping(token)).status, await redeemed()]).toEqual([200, 200]);
 
     await gate.removeAccount(account);
     await refused(token);
-    expect((await redeem()).status).toBe(401);
+    expect(await redeemed()).toBe(401);
 
     const heir = { ...account, password: unique('pass-'), access: EVERYTHING };
     expect((await gate.rest('POST', '/users', heir)).status).toBe(201);
     await refused(token);
-    expect((await redeem()).status).toBe(401);
+    expect(await redeemed()).toBe(401);
     expect((await send(`${gate.url}/v2/`, { headers: basic(heir as Account) })).status).toBe(200);
   });
 
