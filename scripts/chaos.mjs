@@ -1,7 +1,8 @@
 /**
  * `npm run test:chaos`: whatever the tests do in a shortened way, whole, one spec after the other, so that each has the
- * machine for itself. `npm run test:chaos -- cache-crash` takes those alone whose path has that in it, `-- --list` tells
- * which there are. What was seen is printed at the end, and lies in .chaos/report.md; it ends with 1 when anything failed.
+ * machine for itself. `npm run test:chaos -- cache-crash` takes those alone whose path has that in it, `-- --list`
+ * tells which there are. What was seen is printed at the end, and lies in .chaos/report.md; it ends with 1 when
+ * anything failed.
  */
 import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -53,7 +54,9 @@ for (const signal of ['SIGINT', 'SIGTERM'])
     process.exit(1);
   });
 
-/** Runs one spec to its end. A process of its own for each: none inherits another's memory, and one that hangs is ended. */
+/**
+ * Runs one spec to its end. A process of its own for each: none inherits another's memory, and one that hangs is ended.
+ */
 function run(path) {
   rmSync(RESULT, { force: true });
   const jest = join(ROOT, 'node_modules/jest/bin/jest.js');

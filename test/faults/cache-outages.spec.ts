@@ -1,4 +1,6 @@
-/** What is held is there when the upstream is away, slow, or out of quota; what is not says so soon, and says it right. */
+/**
+ * What is held is there when the upstream is away, slow, or out of quota; what is not says so soon, and says it right.
+ */
 import { CachedStand } from '../support/cached-stand';
 import { answer, reset, stall, tooManyRequests } from '../support/fault-server';
 import { errorCode, sha256 } from '../support/http';
@@ -19,7 +21,9 @@ import { ROBOT, ScriptedRegistry } from '../support/scripted-registry';
 
 const QUICK = { UPSTREAM_HEADER_TIMEOUT: '300ms', UPSTREAM_CONNECT_TIMEOUT: '300ms' };
 
-/** Seconds for which an upstream asks to be left alone: more than it takes to see that it is, on a busy machine, too. */
+/**
+ * Seconds for which an upstream asks to be left alone: more than it takes to see that it is, on a busy machine, too.
+ */
 const PATIENCE = 5;
 
 /** What it gives, and in how many milliseconds. */

@@ -39,8 +39,8 @@ export class BlobUpstream {
   }
 
   /**
-   * From now on no byte at or behind this position is sent to those who asked for the whole; those who wait for theirs go
-   * on. Without it: all.
+   * From now on no byte at or behind this position is sent to those who asked for the whole; those who wait for theirs
+   * go on. Without it: all.
    */
   sendUpTo(limit = Infinity): void {
     this.#limit = limit;

@@ -1,6 +1,6 @@
 /**
- * An upstream that misbehaves on purpose, and remembers everything that was sent to it. A credential that is not its own
- * fails the test.
+ * An upstream that misbehaves on purpose, and remembers everything that was sent to it. A credential that is not its
+ * own fails the test.
  */
 import { once } from 'node:events';
 import http, {
@@ -121,8 +121,8 @@ export class FaultServer {
   }
 
   /**
-   * Every Authorization, Proxy-Authorization and Cookie that was received and is not among these: for tests in which it may
-   * be shown less than its own.
+   * Every Authorization, Proxy-Authorization and Cookie that was received and is not among these: for tests in which it
+   * may be shown less than its own.
    */
   foreignCredentials(allowed: readonly string[] = []): string[] {
     return this.requests.flatMap(({ rawHeaders }) =>

@@ -54,7 +54,10 @@ export function heldManifest(text: string | Buffer, mediaType = IMAGE): HeldMani
   return { mediaType, bytes, digest: sha256(bytes) };
 }
 
-/** A manifest of schema 1 with this payload, which ends before its last brace. CNCF distribution, docs/spec/manifest-v2-1. */
+/**
+ * A manifest of schema 1 with this payload, which ends before its last brace. CNCF distribution,
+ * docs/spec/manifest-v2-1.
+ */
 export function signedManifest(payload: string): HeldManifest {
   const whole = `${payload}\n}`;
   const encode = (text: string) => Buffer.from(text).toString('base64url');
