@@ -231,7 +231,6 @@ describe('clients that ask for large manifests and do not read', () => {
         'content-type': 'application/vnd.oci.image.manifest.v1+json',
       }),
     });
-    atTheEnd(() => upstream.close());
     const gate = await startGate({
       UPSTREAM_REGISTRY: upstream.url.href,
       ANONYMOUS_ACCESS: 'pull',

@@ -1,8 +1,6 @@
-import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { FaultServer } from '../support/fault-server';
 import { startGate, type Gate } from '../support/gate';
 import { basic, raw, send, type Account } from '../support/http';
-import { atTheEnd } from '../support/lifecycle';
 import type { Registry } from '../support/registry';
 import { startStand } from '../support/stand';
 import { describeWith } from '../support/tools';
@@ -226,11 +224,8 @@ describeWith(['docker-registry'], 'hostile requests', () => {
   });
 
   it('S36: names that no table holds are no addresses', async () => {
-    let connections = 0;
-    const trap = createServer(() => (connections += 1)).listen(0, '127.0.0.1');
-    await once(trap, 'listening');
-    atTheEnd(() => trap.close());
-    const at = `127.0.0.1:${(trap.address() as AddressInfo).port}`;
+    const trap = await FaultServer.start();
+    const at = trap.host;
 
     await reachesNothing(async () => {
       for (const target of [
@@ -247,6 +242,6 @@ describeWith(['docker-registry'], 'hostile requests', () => {
         expect([target, [400, 404].includes(status)]).toEqual([target, true]);
       }
     });
-    expect(connections).toBe(0);
+    expect(trap.accepted).toBe(0);
   });
 });

@@ -7,11 +7,7 @@ import { startGate } from '../support/gate';
 import { basic, send } from '../support/http';
 import { atTheEnd, eventually, freshFolder } from '../support/lifecycle';
 
-async function upstream(handler: Behaviour): Promise<FaultServer> {
-  const server = await FaultServer.start({ handler });
-  atTheEnd(() => server.close());
-  return server;
-}
+const upstream = (handler: Behaviour) => FaultServer.start({ handler });
 
 describe('an account with hundreds of rules', () => {
   it('lists thousands of repositories without keeping the gate from all others', async () => {

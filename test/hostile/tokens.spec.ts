@@ -14,7 +14,6 @@ import {
   unique,
   type Account,
 } from '../support/http';
-import { atTheEnd } from '../support/lifecycle';
 import { openUpload, visit } from '../support/stand';
 
 const SECRET = 'a secret of the tests, which is long enough to sign with';
@@ -34,7 +33,6 @@ let upstream: FaultServer;
 
 beforeAll(async () => {
   upstream = await FaultServer.start();
-  atTheEnd(() => upstream.close());
   gate = await startGate({ UPSTREAM_REGISTRY: upstream.url.origin, TOKEN_SECRET: SECRET });
 });
 

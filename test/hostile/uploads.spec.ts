@@ -147,7 +147,6 @@ describe('S27: thousands of uploads that one account begins and does not end', (
 
   beforeAll(async () => {
     upstream = await FaultServer.start();
-    atTheEnd(() => upstream.close());
     upstream.handler = (request, response, seen) => {
       if (request.method === 'POST')
         answer(202, '', { location: `/up/${upstream.requests.length}` })(request, response, seen);

@@ -10,6 +10,7 @@ import http, {
 } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { atTheEnd } from './lifecycle';
 import { keepSecret } from './secrets';
 import { CREDENTIAL, OwnCredentials, type Credential } from './own-credentials';
 
@@ -78,9 +79,10 @@ export class FaultServer {
     );
   }
 
-  /** Listens on 127.0.0.1 at a port of its own. */
+  /** Listens on 127.0.0.1 at a port of its own; ends with the spec, if not before. */
   static async start(options: FaultServerOptions = {}): Promise<FaultServer> {
     const server = new FaultServer(options);
+    atTheEnd(() => server.close());
     server.#server.listen(0, options.address ?? '127.0.0.1');
     await once(server.#server, 'listening');
     return server;

@@ -3,7 +3,6 @@ import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { answer, challenge, FaultServer, type Behaviour, type SeenRequest } from './fault-server';
 import { sha256 } from './http';
-import { atTheEnd } from './lifecycle';
 
 export const IMAGE = 'application/vnd.oci.image.manifest.v1+json';
 export const INDEX = 'application/vnd.oci.image.index.v1+json';
@@ -102,9 +101,7 @@ export class ScriptedRegistry {
   }
 
   static async start(): Promise<ScriptedRegistry> {
-    const server = await FaultServer.start();
-    atTheEnd(() => server.close());
-    return new ScriptedRegistry(server);
+    return new ScriptedRegistry(await FaultServer.start());
   }
 
   get settings(): Record<string, string> {
