@@ -1,7 +1,7 @@
 /**
- * `npm run audit`: asks the package registry for known vulnerabilities of what the gate runs on. Exit 1 when it names one
- * of level moderate or more. A registry that does not answer the question (a mirror, or no network) is no finding: that is
- * said, and the exit code is 0.
+ * `npm run audit`: asks the package registry for known vulnerabilities of what the gate runs on. Exit 1 when it names
+ * one of level moderate or more. A registry that does not answer the question (a mirror, or no network) is no finding:
+ * that is said, and the exit code is 0.
  */
 import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';

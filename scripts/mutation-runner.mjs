@@ -1,7 +1,7 @@
 /**
- * Runs specs for Stryker, by jest's own circus and expect, within one process. A run for each mutant, a thousand times over, is
- * hardly ever more than the tests themselves here: our own code is loaded anew for each, and libraries once. (Stryker's own
- * runner builds all of jest anew for each mutant, which is ten times the work.)
+ * Runs specs for Stryker, by jest's own circus and expect, within one process. A run for each mutant, a thousand times
+ * over, is hardly ever more than the tests themselves here: our own code is loaded anew for each, and libraries once.
+ * (Stryker's own runner builds all of jest anew for each mutant, which is ten times the work.)
  */
 import { transformSync } from '@swc/core';
 import { globSync, readFileSync } from 'node:fs';

@@ -1,6 +1,7 @@
 /**
- * Do the tests notice when the code is wrong? Each area's code is changed in one place at a time (a mutant), and its own
- * specs must fail: `npm run test:mutation [area…]`. Reports are in .mutation/; docs/mutation.md says what survives, and why.
+ * Do the tests notice when the code is wrong? Each area's code is changed in one place at a time (a mutant), and its
+ * own specs must fail: `npm run test:mutation [area…]`. Reports are in .mutation/; docs/mutation.md says what survives,
+ * and why.
  *
  * Environment: MUTATION_CONCURRENCY, processes at once (all cores); MUTATION_ALL=1, nothing is taken from the last run.
  */
@@ -11,8 +12,8 @@ import { availableParallelism } from 'node:os';
 const LEAST = 85;
 
 /**
- * The areas: what is changed, and the specs that must notice. An area's own specs alone: nearly every other one runs through it
- * as well, and would take hours to show that it knows nothing about it.
+ * The areas: what is changed, and the specs that must notice. An area's own specs alone: nearly every other one runs
+ * through it as well, and would take hours to show that it knows nothing about it.
  */
 const AREAS = {
   'egress-policy': one('src/upstream/egress-policy'),

@@ -49,7 +49,9 @@ function packagesOf(...path) {
   }
 }
 
-/** True when npm's own record of what is installed names all that the lockfile does. Dates tell less: a checkout is new. */
+/**
+ * True when npm's own record of what is installed names all that the lockfile does. Dates tell less: a checkout is new.
+ */
 function isInstalled() {
   const installed = packagesOf('node_modules', '.package-lock.json');
   const wanted = Object.entries(packagesOf('package-lock.json') ?? {});

@@ -1,7 +1,7 @@
 /**
- * `npm run sbom`: what the gate is made of, as CycloneDX in sbom.json (or in the file that is named): every package that
- * runs, with version, licence, hash and what needs it. What only builds and tests is left out, and so is Node itself,
- * which the image brings.
+ * `npm run sbom`: what the gate is made of, as CycloneDX in sbom.json (or in the file that is named): every package
+ * that runs, with version, licence, hash and what needs it. What only builds and tests is left out, and so is Node
+ * itself, which the image brings.
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,9 @@ import { fileURLToPath } from 'node:url';
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const [file = join(ROOT, 'sbom.json')] = process.argv.slice(2);
 
-/** All that is installed. npm's own `--omit dev` leaves out whatever any package anywhere calls a devDependency, too. */
+/**
+ * All that is installed. npm's own `--omit dev` leaves out whatever any package anywhere calls a devDependency, too.
+ */
 function everything() {
   const { status, error, stdout, stderr } = spawnSync(
     'npm',
@@ -32,7 +34,10 @@ function everything() {
 const forDevelopment = ({ properties = [] }) =>
   properties.some(({ name }) => name === 'cdx:npm:package:development');
 
-/** Without where it was downloaded from: that is this machine's mirror of the package registry, and nobody else's matter. */
+/**
+ * Without where it was downloaded from: that is this machine's mirror of the package registry, and nobody else's
+ * matter.
+ */
 const withoutMirror = ({ externalReferences = [], ...component }) => ({
   ...component,
   externalReferences: externalReferences.filter(({ type }) => type !== 'distribution'),

@@ -38,6 +38,8 @@ describe('F16: a gate that is killed while it fills its cache', () => {
       });
       upstream.add(...contents);
       const pulls = contents.map((content) => pull(content).catch(() => undefined));
+      const asked = () => contents.some((content) => upstream.asked('GET', content).length > 0);
+      await eventually('it fetches', asked);
       await new Promise((resolve) => setTimeout(resolve, Math.random() * 120));
       await gate.stop('SIGKILL');
       seen.tried += 1;

@@ -175,18 +175,25 @@ describeUnless(noDisk, 'F19: DATA_DIR on a full disk (as root, on a tmpfs)', () 
     ];
     const during = {
       files: files.map((file) => readFileSync(file, 'utf8')),
+      health: (await healthOf(gate)).status,
       login: await logsIn(gate, account),
       pulls: [await pull(new Patterned(MIB, 'data-2')), await pull(new Patterned(MIB, 'data-1'))],
     };
     disk.clear();
 
     expect(refused.map(({ status }) => status)).toEqual([503, 503]);
-    expect(during).toEqual({ files: before, login: true, pulls: [true, true] });
+    expect(during).toEqual({
+      files: before,
+      health: 'degraded',
+      login: true,
+      pulls: [true, true],
+    });
     await eventually('accounts can be made again', async () => {
       return (await gate.rest('POST', '/users', newcomer)).status === 201;
     });
     expect(await logsIn(gate, newcomer)).toBe(true);
     expect(await pull(new Patterned(MIB, 'data-3'))).toBe(true);
+    await eventually('health is well', async () => (await healthOf(gate)).status === 'ok');
     await gate.restart();
     expect(await logsIn(gate, newcomer)).toBe(true);
     await gate.stop('SIGKILL');

@@ -72,13 +72,6 @@ describeUnless(tooFewDescriptors(), `F20: ${IDLE} idle connections`, () => {
 describe('F20: more idle connections than the gate may open files', () => {
   const DESCRIPTORS = 600;
 
-  /** Seconds of the processor that the gate has used. */
-  function processorTime({ pid }: Gate): number {
-    const [, fields = ''] = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ');
-    const [user, system] = fields.split(' ').slice(11, 13).map(Number);
-    return ((user ?? 0) + (system ?? 0)) / 100;
-  }
-
   it('give way to those who ask: pulls and changes of accounts go on, and the log says once what to do', async () => {
     const content = new Patterned(3 * MIB, 'idle-many');
     const upstream = await BlobUpstream.start(content);
@@ -90,9 +83,9 @@ describe('F20: more idle connections than the gate may open files', () => {
     const pulled = await send(`${gate.url}/v2/team/app/blobs/${content.digest}`, { headers });
     const account = await gate.addAccount();
     const login = await send(`${gate.url}/v2/`, { headers: basic(account) });
-    const busy = processorTime(gate);
+    const busy = gate.processorTime();
     await new Promise((resolve) => setTimeout(resolve, 1_000));
-    const spun = processorTime(gate) - busy;
+    const spun = gate.processorTime() - busy;
 
     expect([pulled.status, pulled.body.equals(content.bytes())]).toEqual([200, true]);
     expect(login.status).toBe(200);

@@ -1,4 +1,6 @@
-/** F1 in relay: what is held is served while the registry's yes to that very login is remembered, and to nobody else. */
+/**
+ * F1 in relay: what is held is served while the registry's yes to that very login is remembered, and to nobody else.
+ */
 import { startGate } from '../support/gate';
 import { errorCode, tokenFor } from '../support/http';
 import { imageOf, layersWith } from '../support/images';

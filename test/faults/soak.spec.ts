@@ -1,6 +1,6 @@
 /**
- * Everything at once for a time: pulls, pushes, logins, account changes, faults of the registry, and restarts. Half a minute
- * with the other tests; `npm run test:soak` takes an hour, and writes its report to `.soak`.
+ * Everything at once for a time: pulls, pushes, logins, account changes, faults of the registry, and restarts. Half a
+ * minute with the other tests; `npm run test:soak` takes an hour, and writes its report to `.soak`.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

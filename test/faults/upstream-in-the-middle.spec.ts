@@ -6,22 +6,15 @@ import {
   json,
   stall,
   type Behaviour,
-  type FaultServerOptions,
 } from '../support/fault-server';
 import { startGate } from '../support/gate';
 import { errorCode, send, sha256 } from '../support/http';
-import { atTheEnd, eventually } from '../support/lifecycle';
+import { eventually } from '../support/lifecycle';
 import { openUpload, visit, withQuery } from '../support/stand';
 
 const MEDIA_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 const MANIFEST = '/v2/team/app/manifests/1';
 const BLOB = Buffer.from('a layer');
-
-async function faultServer(own: FaultServerOptions['own'] = []): Promise<FaultServer> {
-  const server = await FaultServer.start({ own });
-  atTheEnd(() => server.close());
-  return server;
-}
 
 async function gateBefore(upstream: FaultServer, env: Record<string, string> = {}) {
   const gate = await startGate({ UPSTREAM_REGISTRY: upstream.url.origin, ...env });
@@ -30,7 +23,7 @@ async function gateBefore(upstream: FaultServer, env: Record<string, string> = {
 
 describe('F12: a token of the upstream that ends while an image is pulled', () => {
   it('is renewed once for all, and every client sees 200', async () => {
-    const upstream = await faultServer([/^Bearer token-\d+$/]);
+    const upstream = await FaultServer.start({ own: [/^Bearer token-\d+$/] });
     const good = new Set<string>();
     let issued = 0;
     const issue: Behaviour = (request, response, seen) => {
@@ -62,7 +55,7 @@ describe('F12: a token of the upstream that ends while an image is pulled', () =
 
 describe('F2: an upstream that falls silent in the middle of a push', () => {
   it('ends every request in bounded time with an understandable answer, and the gate goes on', async () => {
-    const upstream = await faultServer();
+    const upstream = await FaultServer.start();
     const { gate, who } = await gateBefore(upstream, { UPSTREAM_HEADER_TIMEOUT: '1s' });
     upstream.handler = answer(202, '', { location: '/up?state=1', 'docker-upload-uuid': 'u1' });
     const upload = await openUpload(who, 'team/app');

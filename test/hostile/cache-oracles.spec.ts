@@ -29,7 +29,10 @@ describe('S9: a reader who is refused', () => {
     upstream.fault = ({ url }) => (url.includes('team/mine') ? answer(404, words) : undefined);
   });
 
-  /** All that the answer says, but for the digest itself and the request's own number. The name was never asked for before. */
+  /**
+   * All that the answer says, but for the digest itself and the request's own number. The name was never asked for
+   * before.
+   */
   async function said(path: string, digest: string, as: Account | null, method: string) {
     const got = await stand.ask(`${path}/${digest}`, { as, method });
     const names = Object.keys(got.headers).filter((name) => !/^(?:x-request-id|date)$/.test(name));

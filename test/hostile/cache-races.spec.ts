@@ -1,4 +1,7 @@
-/** Answers that are late, lost, or not one's own: what is deleted stays deleted, and nobody pays for another's departure. */
+/**
+ * Answers that are late, lost, or not one's own: what is deleted stays deleted, and nobody pays for another's
+ * departure.
+ */
 import { randomBytes } from 'node:crypto';
 import { Download } from '../../src/cdn/fetch/download';
 import { Flights } from '../../src/cdn/flights';

@@ -1,4 +1,7 @@
-/** Naming a digest is no right to it, nor is coming while it is being fetched: each name has the upstream's own yes, or nothing. */
+/**
+ * Naming a digest is no right to it, nor is coming while it is being fetched: each name has the upstream's own yes, or
+ * nothing.
+ */
 import { randomBytes } from 'node:crypto';
 import { CachedStand } from '../support/cached-stand';
 import { sha256, type Account } from '../support/http';

@@ -1,4 +1,7 @@
-/** The gate's own credentials are refused: what was seen by them is closed, for as long as that is so, and nothing else is. */
+/**
+ * The gate's own credentials are refused: what was seen by them is closed, for as long as that is so, and nothing else
+ * is.
+ */
 import { randomBytes } from 'node:crypto';
 import { ADMIN, CachedStand } from '../support/cached-stand';
 import { answer, challenge, json } from '../support/fault-server';

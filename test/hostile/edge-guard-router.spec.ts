@@ -3,8 +3,8 @@ import { connect } from 'node:net';
 import { openInnerGate, type InnerGate } from '../support/inner-gate';
 
 /**
- * S15: edge, guard and router read every path alike. The gate runs whole, its upstream refuses connections, and requests
- * are written to the socket byte for byte, since a client library would tidy them up.
+ * S15: edge, guard and router read every path alike. The gate runs whole, its upstream refuses connections, and
+ * requests are written to the socket byte for byte, since a client library would tidy them up.
  */
 describe('edge, guard and router agree', () => {
   let gate: InnerGate;

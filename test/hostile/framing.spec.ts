@@ -3,7 +3,6 @@ import type { Gate } from '../support/gate';
 import { answer, FaultServer } from '../support/fault-server';
 import { startGate } from '../support/gate';
 import { basic, raw, type Account } from '../support/http';
-import { atTheEnd } from '../support/lifecycle';
 import { openUpload, visit } from '../support/stand';
 
 const MANIFEST_TYPE = 'Content-Type: application/vnd.oci.image.manifest.v1+json';
@@ -38,7 +37,6 @@ describe('S22: a request with', () => {
 
   beforeAll(async () => {
     upstream = await FaultServer.start();
-    atTheEnd(() => upstream.close());
     gate = await startGate({ UPSTREAM_REGISTRY: upstream.url.origin });
     account = await gate.addAccount();
     upstream.handler = answer(202, '', { location: '/up/1', 'docker-upload-uuid': 'u1' });

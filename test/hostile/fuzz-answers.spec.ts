@@ -1,6 +1,6 @@
 /**
- * A gate as it is shipped, in front of a registry whose answers chance makes of HTTP's grammar and the registries': whatever it
- * says, a client gets the right bytes, or an error, or a broken transfer; and the gate goes on.
+ * A gate as it is shipped, in front of a registry whose answers chance makes of HTTP's grammar and the registries':
+ * whatever it says, a client gets the right bytes, or an error, or a broken transfer; and the gate goes on.
  */
 import fc from 'fast-check';
 import { writeFileSync } from 'node:fs';

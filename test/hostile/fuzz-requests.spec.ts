@@ -1,6 +1,6 @@
 /**
- * A gate as it is shipped, and requests that chance makes of HTTP's grammar and the registries': whatever is written to its
- * socket, what comes back is HTTP or nothing, and the gate goes on.
+ * A gate as it is shipped, and requests that chance makes of HTTP's grammar and the registries': whatever is written to
+ * its socket, what comes back is HTTP or nothing, and the gate goes on.
  */
 import fc from 'fast-check';
 import { writeFileSync } from 'node:fs';

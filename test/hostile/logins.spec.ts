@@ -34,6 +34,9 @@ describeWith(['docker-registry'], 'hostile logins', () => {
       password: long.password,
     });
     expect(change.status).toBe(400);
+    // It is bytes that count: these are 40 characters.
+    const wide = { username: unique('long-'), password: 'ä'.repeat(40) };
+    expect((await gate.rest('POST', '/users', wide)).status).toBe(400);
   });
 
   it('S20: a storm of wrong logins gets 429s and no error of ours, while blobs still come', async () => {

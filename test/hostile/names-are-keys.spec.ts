@@ -1,10 +1,8 @@
 /** S36: names that a client gives are keys into the table of registries, never addresses. */
-import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { FaultServer } from '../support/fault-server';
 import type { Gate } from '../support/gate';
 import { bearer, errorCode, send, tokenFor } from '../support/http';
 import { imageOf, layersWith } from '../support/images';
-import { atTheEnd } from '../support/lifecycle';
 import type { Registry } from '../support/registry';
 import { seed, startStand, visit, type Visitor } from '../support/stand';
 import { describeWith } from '../support/tools';
@@ -14,36 +12,34 @@ describeWith(['docker-registry'], 'S36: a name that a client gives', () => {
   let gate: Gate;
   let registry: Registry;
   let who: Visitor;
-  let trap: string;
-  let connections = 0;
+  let trap: FaultServer;
 
   beforeAll(async () => {
     ({ gate, registry } = await startStand());
     await seed(registry, 'team/app', '1', image);
     who = await visit(gate, await gate.addAccount(), 'team/app', 'pull,push');
-    const server = createServer((socket) => {
-      connections += 1;
-      socket.destroy();
-    }).listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    atTheEnd(() => server.close());
-    trap = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    trap = await FaultServer.start();
   });
 
   it('as Host leads nowhere but to the registry of the table', async () => {
-    for (const host of [trap, '169.254.169.254', 'evil.example', 'metadata.google.internal']) {
+    for (const host of [trap.host, '169.254.169.254', 'evil.example', 'metadata.google.internal']) {
       const pulled = await who.ask('/v2/team/app/manifests/1', { headers: { host } });
       const missing = await who.ask('/v2/team/app/manifests/none', { headers: { host } });
 
       expect([host, pulled.status, missing.status]).toEqual([host, 200, 404]);
       expect(pulled.body.equals(image.manifest)).toBe(true);
     }
-    expect(connections).toBe(0);
+    expect(trap.accepted).toBe(0);
   });
 
   it('as prefix or ns opens no connection, by any method and at the token endpoint', async () => {
     const before = (await registry.requests()).length;
-    for (const name of [trap, '169.254.169.254', 'evil.example', `${registry.host}.evil.example`]) {
+    for (const name of [
+      trap.host,
+      '169.254.169.254',
+      'evil.example',
+      `${registry.host}.evil.example`,
+    ]) {
       for (const [method, path] of [
         ['GET', `/v2/${name}/team/app/manifests/1`],
         ['HEAD', `/v2/${name}/team/app/manifests/1`],
@@ -60,7 +56,7 @@ describeWith(['docker-registry'], 'S36: a name that a client gives', () => {
       }
     }
     expect((await registry.requests()).slice(before)).toEqual([]);
-    expect(connections).toBe(0);
+    expect(trap.accepted).toBe(0);
   });
 
   it('that is the name of the registry behind the gate leads there, as prefix and as ns', async () => {

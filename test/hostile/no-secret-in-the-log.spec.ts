@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { FaultServer } from '../support/fault-server';
 import { startGate, type Gate } from '../support/gate';
 import { askToken, basic, bearer, send, sha256, tokenFor, unique } from '../support/http';
-import { atTheEnd } from '../support/lifecycle';
 import { openUpload, startStand, visit, withQuery } from '../support/stand';
 import { describeWith } from '../support/tools';
 
@@ -110,7 +109,6 @@ describeWith(
           response.writeHead(307, { location: `${cdn.url}${path}?${SIGNED}` }).end();
         },
       });
-      atTheEnd(() => Promise.all([cdn.close(), upstream.close()]));
       const gate = await startGate({ UPSTREAM_REGISTRY: upstream.url.origin, LOG_LEVEL: 'trace' });
       secrets.set('signature', SIGNED);
       const who = await visit(gate, await gate.addAccount(), 'team/app', 'pull');

@@ -10,7 +10,11 @@ describe('S14: paths that lead elsewhere', () => {
     writeFileSync(join(around, 'secret'), 'what lies beside the data folder');
     const dataDir = join(around, 'data');
     mkdirSync(dataDir, { mode: 0o700 });
-    const gate = await startGate({ UPSTREAM_REGISTRY: 'http://127.0.0.1:9', DATA_DIR: dataDir });
+    const gate = await startGate({
+      UPSTREAM_REGISTRY: 'http://127.0.0.1:9',
+      DATA_DIR: dataDir,
+      RATE_BURST: '100000',
+    });
     const who = await visit(gate, await gate.addAccount(), 'team/app', '*');
     const tree = () =>
       readdirSync(around, { recursive: true, encoding: 'utf8' })
@@ -21,7 +25,12 @@ describe('S14: paths that lead elsewhere', () => {
         });
     const before = tree();
 
-    const ways = ['../secret', '../../secret', '%2e%2e%2fsecret', '..%2f..%2fsecret', '..\\secret'];
+    // As many steps up as lead from wherever the gate keeps something to what lies beside its folder.
+    const steps = [1, 2, 3, 4, 5, 6];
+    const ways = [
+      ...['../', '..%2f', '%2e%2e%2f'].flatMap((up) => steps.map((n) => `${up.repeat(n)}secret`)),
+      '..\\secret',
+    ];
     for (const way of ways) {
       for (const path of [
         `/v2/team/app/blobs/${way}`,
@@ -36,11 +45,9 @@ describe('S14: paths that lead elsewhere', () => {
           const body =
             method === 'GET' || method === 'DELETE' ? undefined : 'written by a stranger';
           const answer = await who.ask(path, { method, body });
-          expect([method, path, [400, 401, 404, 405].includes(answer.status)]).toEqual([
-            method,
-            path,
-            true,
-          ]);
+          // A token opens nothing of the operators', whatever is asked for there.
+          const refused = [400, 404, 405, ...(path.startsWith('/v2/') ? [] : [401])];
+          expect([method, path, refused.includes(answer.status)]).toEqual([method, path, true]);
           expect(answer.text).not.toContain('beside the data folder');
         }
       }

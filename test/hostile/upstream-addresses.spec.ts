@@ -10,7 +10,6 @@ import {
   json,
   redirect,
   type Behaviour,
-  type FaultServerOptions,
 } from '../support/fault-server';
 import { startGate } from '../support/gate';
 import { basic, send, sha256 } from '../support/http';
@@ -26,12 +25,6 @@ const BLOB_PATH = `/v2/team/app/blobs/${sha256(BLOB)}`;
 const UPLOADS = '/v2/team/app/blobs/uploads/';
 const ROBOT = { UPSTREAM_USERNAME: 'robot', UPSTREAM_PASSWORD: 'robot-password' };
 const LOGIN = basic({ username: 'robot', password: 'robot-password' }).authorization;
-
-async function faultServer(options: FaultServerOptions = {}): Promise<FaultServer> {
-  const server = await FaultServer.start(options);
-  atTheEnd(() => server.close());
-  return server;
-}
 
 async function gateBefore(upstream: string, env: Record<string, string> = {}) {
   const gate = await startGate({ UPSTREAM_REGISTRY: upstream, ...env });
@@ -58,9 +51,9 @@ describeWith(['openssl'], 'S1: a redirect', () => {
     async ({ options, kind }) => {
       const authority = join(freshFolder('authority'), 'ca.pem');
       writeFileSync(authority, certificate.cert);
-      const upstream = await faultServer({ own: [LOGIN, 'Bearer good'] });
+      const upstream = await FaultServer.start({ own: [LOGIN, 'Bearer good'] });
       // It owns no credential: any that it is shown fails this test. What it asks for, the gate could well give.
-      const elsewhere = await faultServer(options);
+      const elsewhere = await FaultServer.start(options);
       const token = `Bearer realm="${upstream.url.origin}/token",service="s"`;
       elsewhere.handler = (request, response, seen) => {
         response.setHeader('set-cookie', 'session=elsewhere');
@@ -103,8 +96,8 @@ describeWith(['openssl'], 'S1: a redirect', () => {
   );
 
   it('of a push is 502, and nothing of it is sent there', async () => {
-    const trap = await faultServer({ handler: answer(201) });
-    const upstream = await faultServer({ own: [LOGIN] });
+    const trap = await FaultServer.start({ handler: answer(201) });
+    const upstream = await FaultServer.start({ own: [LOGIN] });
     const { who } = await gateBefore(upstream.url.origin, ROBOT);
     upstream.handler = answer(202, '', { location: '/up/1', 'docker-upload-uuid': 'u1' });
     const upload = await openUpload(who, 'team/app');
@@ -135,9 +128,9 @@ describe('S2: a realm', () => {
   /** A registry at a name that only the proxy knows, as are its domain's other names and those of others. */
   async function behindProxy() {
     // Where it names itself as its token endpoint, the login is its own to see.
-    const upstream = await faultServer({ own: [LOGIN, 'Bearer good'] });
-    const auth = await faultServer({ own: [LOGIN], handler: json({ token: 'good' }) });
-    const evil = await faultServer({ handler: json({ token: 'good' }) });
+    const upstream = await FaultServer.start({ own: [LOGIN, 'Bearer good'] });
+    const auth = await FaultServer.start({ own: [LOGIN], handler: json({ token: 'good' }) });
+    const evil = await FaultServer.start({ handler: json({ token: 'good' }) });
     const proxy = await ConnectProxy.start({
       hosts: {
         'registry.tide.invalid:80': upstream.host,
@@ -193,9 +186,9 @@ describe('S2: a realm', () => {
   });
 
   it('without a proxy, elsewhere or redirecting there, is 502, and nobody is connected to', async () => {
-    const trap = await faultServer({ handler: json({ token: 'x' }) });
-    const far = await faultServer({ handler: json({ token: 'x' }), address: '127.0.0.2' });
-    const upstream = await faultServer({ own: [LOGIN] });
+    const trap = await FaultServer.start({ handler: json({ token: 'x' }) });
+    const far = await FaultServer.start({ handler: json({ token: 'x' }), address: '127.0.0.2' });
+    const upstream = await FaultServer.start({ own: [LOGIN] });
     const { who } = await gateBefore(upstream.url.origin, ROBOT);
     const moves = [new URL('/token', trap.url), 'http://169.254.169.254/latest', far.url];
     const realms = [
@@ -232,8 +225,8 @@ describe('S2: a realm', () => {
       ['127.0.0.1', {}],
       ['localhost', { auth_hosts: ['localhost'] }],
     ] as const) {
-      const auth = await faultServer({ own: [LOGIN], handler: json({ token: 'good' }) });
-      const upstream = await faultServer({ own: ['Bearer good'] });
+      const auth = await FaultServer.start({ own: [LOGIN], handler: json({ token: 'good' }) });
+      const upstream = await FaultServer.start({ own: ['Bearer good'] });
       upstream.handler = closedBy(
         challenge(`Bearer realm="http://${host}:${auth.port}/token",service="s"`),
         'Bearer good',
@@ -256,8 +249,8 @@ describe('S3: an address on another host', () => {
   let upstream: FaultServer;
 
   beforeAll(async () => {
-    trap = await faultServer({ handler: answer(202, '', { location: '/up' }) });
-    upstream = await faultServer({ own: [LOGIN] });
+    trap = await FaultServer.start({ handler: answer(202, '', { location: '/up' }) });
+    upstream = await FaultServer.start({ own: [LOGIN] });
   });
 
   /** Another port, host and scheme, with the host in all the places where a careless reader finds it. */
@@ -308,7 +301,6 @@ describe('S3: an address on another host', () => {
         `/v2/team/app/referrers/${sha256(BLOB)}`,
       ]) {
         const got = await send(`${gate.url}${path}`, { headers: basic(gate.admin) });
-        // Referrers are gathered from several answers: what leads elsewhere is left out or refused.
         expect([path, link, got.status]).toEqual([path, link, 502]);
         expect(got.headers.link).toBeUndefined();
       }

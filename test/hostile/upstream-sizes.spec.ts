@@ -3,17 +3,11 @@ import { challenge, FaultServer, huge, json } from '../support/fault-server';
 import { startGate, type Gate } from '../support/gate';
 import { errorCode } from '../support/http';
 import { MIB } from '../support/images';
-import { atTheEnd, eventually } from '../support/lifecycle';
+import { eventually } from '../support/lifecycle';
 import { visit } from '../support/stand';
 
 const MEDIA_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 const MANIFEST = '/v2/team/app/manifests/1';
-
-async function faultServer(own: string[] = []): Promise<FaultServer> {
-  const server = await FaultServer.start({ own });
-  atTheEnd(() => server.close());
-  return server;
-}
 
 async function gateBefore(upstream: FaultServer) {
   const gate = await startGate({ UPSTREAM_REGISTRY: upstream.url.origin });
@@ -35,7 +29,7 @@ describe('S26: more than fits', () => {
     ['announced', { 'content-length': 1024 ** 3 }],
     ['not announced', {}],
   ])('an upstream manifest of 1 GiB, %s, is 502 and costs no memory', async (_, length) => {
-    const upstream = await faultServer();
+    const upstream = await FaultServer.start();
     const { gate, who } = await gateBefore(upstream);
     upstream.handler = huge(1024 ** 3, { 'content-type': MEDIA_TYPE, ...length });
 
@@ -51,7 +45,7 @@ describe('S26: more than fits', () => {
   });
 
   it('a token answer of 10 MiB is 502 and costs no memory', async () => {
-    const upstream = await faultServer(['Bearer x']);
+    const upstream = await FaultServer.start({ own: ['Bearer x'] });
     const padded = json({ token: 'x', padding: 'x'.repeat(10 * MIB) });
     const asks = challenge(`Bearer realm="${upstream.url.origin}/token",service="s"`);
     upstream.handler = (request, response, seen) =>

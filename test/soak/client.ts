@@ -1,6 +1,6 @@
 /**
- * The clients of a soak, in a process of their own: orders come in, outcomes go out. Node runs this file as it stands, so
- * that it imports nothing of this project but types. Every byte that is pulled is hashed.
+ * The clients of a soak, in a process of their own: orders come in, outcomes go out. Node runs this file as it stands,
+ * so that it imports nothing of this project but types. Every byte that is pulled is hashed.
  */
 import { createCipheriv, createHash, randomInt } from 'node:crypto';
 import http, { type IncomingHttpHeaders } from 'node:http';

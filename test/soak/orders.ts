@@ -1,4 +1,7 @@
-/** What is asked of the process with the clients, and what became of it. Types alone: that process runs its file as it stands. */
+/**
+ * What is asked of the process with the clients, and what became of it. Types alone: that process runs its file as it
+ * stands.
+ */
 
 export interface Login {
   readonly username: string;

@@ -1,4 +1,6 @@
-/** When which fault and which restart comes, and what is excused by it. Times are milliseconds since the traffic began. */
+/**
+ * When which fault and which restart comes, and what is excused by it. Times are milliseconds since the traffic began.
+ */
 import { FAULTS, type Fault } from './fault-proxy';
 import type { Outcome } from './orders';
 
@@ -48,8 +50,8 @@ export function planOf(total: number, restarts: readonly Restart[]): Trouble[] {
 }
 
 /**
- * How long a fault is felt after its end: the gate's pauses double while nothing answers, so that the last one is as long as
- * all before it, and a question may have been out when it ended.
+ * How long a fault is felt after its end: the gate's pauses double while nothing answers, so that the last one is as
+ * long as all before it, and a question may have been out when it ended.
  */
 export function afterpains({ lasts }: Trouble): number {
   return lasts + HEADER_TIMEOUT * 1_000 + 2_000;

@@ -62,8 +62,8 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * How much more memory one life of the gate took in its last third than in its first, once it was warm: medians, since it
- * goes up and down with every collection of garbage.
+ * How much more memory one life of the gate took in its last third than in its first, once it was warm: medians, since
+ * it goes up and down with every collection of garbage.
  */
 export function growthOf(life: readonly Sample[]): { readonly from: number; readonly to: number } {
   const warm = life.slice(Math.floor(life.length / 5));

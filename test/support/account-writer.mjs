@@ -1,5 +1,5 @@
-// A gate's accounts with twenty writers at once, for as long as it lives: node account-writer.mjs <round>, settings in the
-// environment. Each line of stdout is an operation that begins or was acknowledged.
+// A gate's accounts with twenty writers at once, for as long as it lives: node account-writer.mjs <round>, settings in
+// the environment. Each line of stdout is an operation that begins or was acknowledged.
 import { writeSync } from 'node:fs';
 import bcrypt from 'bcrypt';
 import { pino } from 'pino';

@@ -18,7 +18,10 @@ export interface LogEntry {
   actor?: string;
 }
 
-/** bcrypt as it is, new passwords at its lowest cost: specs of accounts are hardly ever about the time that a hash takes. */
+/**
+ * bcrypt as it is, new passwords at its lowest cost: specs of accounts are hardly ever about the time that a hash
+ * takes.
+ */
 const cheap = {
   compare,
   hash: (password: string, salt: number | string) =>

@@ -1,4 +1,6 @@
-/** A room of the gate alone, behind the real edge: for specs of guards and controllers, without the rooms around them. */
+/**
+ * A room of the gate alone, behind the real edge: for specs of guards and controllers, without the rooms around them.
+ */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Global, Module, type ModuleMetadata } from '@nestjs/common';

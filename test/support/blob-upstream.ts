@@ -1,7 +1,6 @@
 /** A registry of blobs that sends them at the pace that a test sets, and counts who asked for what. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { FaultServer, type SeenRequest } from './fault-server';
-import { atTheEnd } from './lifecycle';
 import { NOISE, type Patterned } from './patterned';
 
 export class BlobUpstream {
@@ -19,7 +18,6 @@ export class BlobUpstream {
     const upstream = new BlobUpstream(server);
     upstream.add(...contents);
     server.handler = (request, response) => upstream.serve(request, response);
-    atTheEnd(() => server.close());
     return upstream;
   }
 
@@ -39,8 +37,8 @@ export class BlobUpstream {
   }
 
   /**
-   * From now on no byte at or behind this position is sent to those who asked for the whole; those who wait for theirs go
-   * on. Without it: all.
+   * From now on no byte at or behind this position is sent to those who asked for the whole; those who wait for theirs
+   * go on. Without it: all.
    */
   sendUpTo(limit = Infinity): void {
     this.#limit = limit;

@@ -37,7 +37,10 @@ export class CacheFolder {
     return existsSync(spool) ? readdirSync(spool) : [];
   }
 
-  /** Files that are not what their name says. @param known paths that need no look any more; those that are right are added. */
+  /**
+   * Files that are not what their name says.
+   * @param known paths that need no look any more; those that are right are added.
+   */
   wrong(known = new Set<string>()): string[] {
     return this.blobs().filter((path) => {
       if (known.has(path)) return false;

@@ -1,4 +1,6 @@
-/** The admin room over a real cache, behind the real edge: for the specs of /admin/cache. Every request is an admin's. */
+/**
+ * The admin room over a real cache, behind the real edge: for the specs of /admin/cache. Every request is an admin's.
+ */
 import { randomBytes } from 'node:crypto';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,4 +1,6 @@
-/** The real clients, each with folders of its own: nothing of the machine's own logins and images is seen or touched. */
+/**
+ * The real clients, each with folders of its own: nothing of the machine's own logins and images is seen or touched.
+ */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { atTheEnd, freshFolder } from './lifecycle';
@@ -37,8 +39,8 @@ function home(name: string, more: Record<string, string>): { folder: string; opt
 }
 
 /**
- * Variables of a client that must not get out: whatever it would look for beyond the machine, when the gate does not serve it,
- * ends at a port where nobody listens.
+ * Variables of a client that must not get out: whatever it would look for beyond the machine, when the gate does not
+ * serve it, ends at a port where nobody listens.
  */
 export const NOWHERE = { HTTPS_PROXY: 'http://127.0.0.1:9', NO_PROXY: '' } as const;
 

@@ -1,4 +1,5 @@
-// Loaded into a gate by NODE_OPTIONS: on SIGUSR2 it collects garbage and writes to MEMORY_FILE how many bytes are still in use.
+// Loaded into a gate by NODE_OPTIONS: on SIGUSR2 it collects garbage and writes to MEMORY_FILE how many bytes are still
+// in use.
 const { renameSync, writeFileSync } = require('node:fs');
 const { setFlagsFromString } = require('node:v8');
 const { runInNewContext } = require('node:vm');

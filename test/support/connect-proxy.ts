@@ -9,8 +9,8 @@ export interface ConnectProxyOptions {
   readonly username?: string;
   readonly password?: string;
   /**
-   * Names that only the proxy knows: `registry.invalid:443` → `127.0.0.1:40123`. What is not listed is connected to as it
-   * is when it is an address, and answered with 502 otherwise.
+   * Names that only the proxy knows: `registry.invalid:443` → `127.0.0.1:40123`. What is not listed is connected to as
+   * it is when it is an address, and answered with 502 otherwise.
    */
   readonly hosts?: Readonly<Record<string, string>>;
 }

@@ -107,10 +107,8 @@ export function asking(server: FaultServer, idleTimeout = 5_000): Ask {
   };
 }
 
-export async function faultServer(handler: Behaviour): Promise<FaultServer> {
-  const server = await FaultServer.start({ handler });
-  atTheEnd(() => server.close());
-  return server;
+export function faultServer(handler: Behaviour): Promise<FaultServer> {
+  return FaultServer.start({ handler });
 }
 
 /** A sink that takes everything, or holds it back. */

@@ -1,4 +1,7 @@
-/** Content over a real cache and real upstreams, without edge and accounts: for specs of several registries and of mirrors. */
+/**
+ * Content over a real cache and real upstreams, without edge and accounts: for specs of several registries and of
+ * mirrors.
+ */
 import { Global, Module } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { pino } from 'pino';

@@ -1,4 +1,6 @@
-/** Many clients of one gate at once, in a process of their own, so that neither the test nor the gate waits for them. */
+/**
+ * Many clients of one gate at once, in a process of their own, so that neither the test nor the gate waits for them.
+ */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Gate } from './gate';

@@ -1,4 +1,7 @@
-/** A real registry with tokens that stands for Docker Hub: public repositories for everybody, the others for their owners. */
+/**
+ * A real registry with tokens that stands for Docker Hub: public repositories for everybody, the others for their
+ * owners.
+ */
 import type { Account } from './http';
 import type { Image } from './images';
 import { startRegistry, type Registry } from './registry';

@@ -1,6 +1,6 @@
 /**
- * An upstream that misbehaves on purpose, and remembers everything that was sent to it. A credential that is not its own
- * fails the test.
+ * An upstream that misbehaves on purpose, and remembers everything that was sent to it. A credential that is not its
+ * own fails the test.
  */
 import { once } from 'node:events';
 import http, {
@@ -10,6 +10,7 @@ import http, {
 } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { atTheEnd } from './lifecycle';
 import { keepSecret } from './secrets';
 import { CREDENTIAL, OwnCredentials, type Credential } from './own-credentials';
 
@@ -78,9 +79,10 @@ export class FaultServer {
     );
   }
 
-  /** Listens on 127.0.0.1 at a port of its own. */
+  /** Listens on 127.0.0.1 at a port of its own; ends with the spec, if not before. */
   static async start(options: FaultServerOptions = {}): Promise<FaultServer> {
     const server = new FaultServer(options);
+    atTheEnd(() => server.close());
     server.#server.listen(0, options.address ?? '127.0.0.1');
     await once(server.#server, 'listening');
     return server;
@@ -121,8 +123,8 @@ export class FaultServer {
   }
 
   /**
-   * Every Authorization, Proxy-Authorization and Cookie that was received and is not among these: for tests in which it may
-   * be shown less than its own.
+   * Every Authorization, Proxy-Authorization and Cookie that was received and is not among these: for tests in which it
+   * may be shown less than its own.
    */
   foreignCredentials(allowed: readonly string[] = []): string[] {
     return this.requests.flatMap(({ rawHeaders }) =>

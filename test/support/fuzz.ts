@@ -1,6 +1,6 @@
 /**
- * Fuzzing: how many cases a property gets, from which seed, and whether a reader's work grows with its input and no faster.
- * The long run sets FUZZ_RUNS (so many times as many cases) and prints its seed; FUZZ_SEED replays it.
+ * Fuzzing: how many cases a property gets, from which seed, and whether a reader's work grows with its input and no
+ * faster. The long run sets FUZZ_RUNS (so many times as many cases) and prints its seed; FUZZ_SEED replays it.
  */
 import fc from 'fast-check';
 import { basename } from 'node:path';
@@ -95,8 +95,8 @@ const TIMES_AS_LONG = 8;
 const TOO_MUCH = (TIMES_AS_LONG * TIMES_AS_LONG) / 2;
 
 /**
- * Fails for a reader whose work grows faster than its input: eight times the text may cost 32 times as much at most. It is
- * time of the processor's that counts, the least of several tries, and whatever is quick is good.
+ * Fails for a reader whose work grows faster than its input: eight times the text may cost 32 times as much at most. It
+ * is time of the processor's that counts, the least of several tries, and whatever is quick is good.
  */
 export function expectLinear(
   read: (text: string) => unknown,

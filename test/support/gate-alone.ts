@@ -1,6 +1,6 @@
 /**
- * A gate as the user of an old system starts it: in a folder and on a network of its own, where every port is free, with
- * nothing set but what its README sets.
+ * A gate as the user of an old system starts it: in a folder and on a network of its own, where every port is free,
+ * with nothing set but what its README sets.
  */
 import { join } from 'node:path';
 import { MAIN } from './gate';

@@ -120,6 +120,13 @@ export class Gate {
     writeFileSync(`/proc/${this.pid}/clear_refs`, '5');
   }
 
+  /** Seconds of processor time that it has used so far, however many share the processor with it. */
+  processorTime(): number {
+    const [, fields = ''] = readFileSync(`/proc/${this.pid}/stat`, 'latin1').split(') ');
+    const [user, system] = fields.split(' ').slice(11, 13).map(Number);
+    return ((user ?? 0) + (system ?? 0)) / 100;
+  }
+
   /** A request to the operators' REST interface, as the first admin. */
   rest(method: string, path: string, body?: unknown, as: Account = this.admin): Promise<Answer> {
     const text = body === undefined ? undefined : JSON.stringify(body);

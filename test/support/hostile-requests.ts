@@ -312,7 +312,10 @@ const body = fc.oneof(
   fc.string({ unit: 'binary-ascii', maxLength: 40 }),
 );
 
-/** One request: what a client might write, and what becomes of it on the way. `{admin}` and the like are filled in when it is sent. */
+/**
+ * One request: what a client might write, and what becomes of it on the way. `{admin}` and the like are filled in when
+ * it is sent.
+ */
 export interface HostileRequest {
   readonly method: string;
   readonly target: string;

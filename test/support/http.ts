@@ -101,6 +101,15 @@ export async function tokenFor(base: string, account: Account, ...scopes: string
   return given;
 }
 
+/** Asks the token endpoint by POST, as docker does when it has logged in. */
+export function redeem(base: string, refresh_token: string): Promise<Answer> {
+  const service = 'tidegate';
+  const form = { grant_type: 'refresh_token', service, client_id: 'test', refresh_token };
+  const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+  const body = new URLSearchParams(form).toString();
+  return send(`${base}/v2/auth`, { method: 'POST', headers, body });
+}
+
 /** The claims of a token, unverified. */
 export function claimsOf(token: string) {
   const part = token.split('.')[1] ?? '';

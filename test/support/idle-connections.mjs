@@ -1,6 +1,6 @@
 // Connections that want nothing: node idle-connections.mjs <port> <connections> <first source address, last part>.
-// Every tenth one is kept alive after a request that was answered, the others say nothing at all. Each line of stdout is
-// how many of them are open, said once all have been tried, and whenever that changes later on.
+// Every tenth one is kept alive after a request that was answered, the others say nothing at all. Each line of stdout
+// is how many of them are open, said once all have been tried, and whenever that changes later on.
 import { writeSync } from 'node:fs';
 import { connect } from 'node:net';
 

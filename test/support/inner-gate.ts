@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { readSettings } from '../../src/config/read-settings';
 import { openGate } from '../../src/gate';
 import { createLog } from '../../src/journal/log';
+import { atTheEnd } from './lifecycle';
+import { expectNoSecretIn, keepSecret, talkative } from './secrets';
 
 export interface InnerGate {
   readonly port: number;
@@ -32,17 +34,22 @@ export async function openInnerGate(env: Record<string, string>): Promise<InnerG
     PORT: '0',
     LOG_LEVEL: 'silent',
     DRAIN_TIMEOUT: '1s',
+    ...talkative(),
     ...env,
   });
-  const gate = await openGate(settings, createLog(settings));
+  let said = '';
+  atTheEnd(() => expectNoSecretIn(said));
+  const gate = await openGate(settings, createLog(settings, { write: (line) => (said += line) }));
   const url = `http://127.0.0.1:${gate.port}`;
   const password = readFileSync(join(dataDir, 'initial-admin-password'), 'utf8').trim();
+  keepSecret('password of the first admin', password);
   const admin = basicOf('admin', password);
   return {
     port: gate.port,
     url,
     admin,
     async account(username, access) {
+      keepSecret('password of an account', `${username}-secret`);
       const response = await fetch(`${url}/admin/users`, {
         method: 'POST',
         headers: { authorization: admin },

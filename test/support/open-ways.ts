@@ -1,4 +1,5 @@
 /** Asks for content in every way there is, and tells which of them are open. */
+import { setTimeout } from 'node:timers/promises';
 import type { Asking, CachedStand } from './cached-stand';
 import { sha256, type Account } from './http';
 
@@ -12,10 +13,8 @@ const WAYS: readonly Asking[] = [
   { headers: { range: 'bytes=-5' } },
 ];
 
-/** A refusal comes at once; whoever waits is waiting for bytes. */
-function patience(): Promise<undefined> {
-  return new Promise((resolve) => setTimeout(resolve, 2_000, undefined));
-}
+/** Milliseconds; a refusal comes long before, on a busy machine, too: whoever waits so long is waiting for bytes. */
+const PATIENCE = 20_000;
 
 /** Every way of asking, by that account and under that path, that was not refused, or gave something of these bytes. */
 export async function openWays(
@@ -30,7 +29,10 @@ export async function openWays(
   const ways: readonly Asking[] = [...WAYS, conditional, { ...conditional, method: 'HEAD' }];
   for (const way of ways) {
     const asked = `${way.method ?? 'GET'} ${JSON.stringify(way.headers)} ${path}`;
-    const got = await Promise.race([stand.begin(path, { ...way, as }), patience()]);
+    const over = new AbortController();
+    const waiting = setTimeout(PATIENCE, undefined, { signal: over.signal }).catch(() => undefined);
+    const got = await Promise.race([stand.begin(path, { ...way, as }), waiting]);
+    over.abort();
     if (!got) open.push(`no answer to ${asked}`);
     else if (!REFUSED.includes(got.status) || got.headers.etag !== undefined)
       open.push(`${got.status} to ${asked}`);

@@ -1,6 +1,6 @@
 /**
- * Servers of the tests know which credentials are theirs to see. Any other fails the test in which it comes, without the
- * test's asking; importing this file is enough.
+ * Servers of the tests know which credentials are theirs to see. Any other fails the test in which it comes, without
+ * the test's asking; importing this file is enough.
  */
 
 /** An Authorization, a Proxy-Authorization or a Cookie, whole; or how to know one. */

@@ -1,6 +1,6 @@
 /**
- * Content of any size that is made as it is sent and checked as it comes, a piece at a time: no two pieces are alike, so
- * that bytes which are missing, doubled or out of order show at once, without a hash for each of many clients.
+ * Content of any size that is made as it is sent and checked as it comes, a piece at a time: no two pieces are alike,
+ * so that bytes which are missing, doubled or out of order show at once, without a hash for each of many clients.
  */
 import { createCipheriv, createHash } from 'node:crypto';
 

@@ -15,7 +15,10 @@ export async function seedBlob(
   if (status !== 201) throw new Error(`the registry does not take a blob: ${status} ${text}`);
 }
 
-/** Requests for content that got past the registry's door, as `GET blobs/sha256:…`; those it answered with 401 led to a token. */
+/**
+ * Requests for content that got past the registry's door, as `GET blobs/sha256:…`; those it answered with 401 led to a
+ * token.
+ */
 export async function contentAsked(registry: Registry, about = ''): Promise<string[]> {
   return (await registry.requests())
     .filter(({ path, status }) => status !== 401 && path.includes(about))

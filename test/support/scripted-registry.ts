@@ -3,7 +3,6 @@ import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { answer, challenge, FaultServer, type Behaviour, type SeenRequest } from './fault-server';
 import { sha256 } from './http';
-import { atTheEnd } from './lifecycle';
 
 export const IMAGE = 'application/vnd.oci.image.manifest.v1+json';
 export const INDEX = 'application/vnd.oci.image.index.v1+json';
@@ -54,7 +53,10 @@ export function heldManifest(text: string | Buffer, mediaType = IMAGE): HeldMani
   return { mediaType, bytes, digest: sha256(bytes) };
 }
 
-/** A manifest of schema 1 with this payload, which ends before its last brace. CNCF distribution, docs/spec/manifest-v2-1. */
+/**
+ * A manifest of schema 1 with this payload, which ends before its last brace. CNCF distribution,
+ * docs/spec/manifest-v2-1.
+ */
 export function signedManifest(payload: string): HeldManifest {
   const whole = `${payload}\n}`;
   const encode = (text: string) => Buffer.from(text).toString('base64url');
@@ -99,9 +101,7 @@ export class ScriptedRegistry {
   }
 
   static async start(): Promise<ScriptedRegistry> {
-    const server = await FaultServer.start();
-    atTheEnd(() => server.close());
-    return new ScriptedRegistry(server);
+    return new ScriptedRegistry(await FaultServer.start());
   }
 
   get settings(): Record<string, string> {

@@ -1,6 +1,6 @@
 /**
- * What was secret in a spec: no gate of it may have said any of that, at whatever level it logs. Helpers note the secrets
- * that they make or are given, so that no spec has to ask for the search.
+ * What was secret in a spec: no gate of it may have said any of that, at whatever level it logs. Helpers note the
+ * secrets that they make or are given, so that no spec has to ask for the search.
  */
 const secrets = new Map<string, string>();
 

@@ -1,6 +1,6 @@
 /**
- * A token server for a real registry (`auth: token`): Basic or a refresh token in, ES256 token with its certificate in `x5c`
- * out. CNCF distribution, docs/spec/auth/{token,oauth,jwt}.
+ * A token server for a real registry (`auth: token`): Basic or a refresh token in, ES256 token with its certificate in
+ * `x5c` out. CNCF distribution, docs/spec/auth/{token,oauth,jwt}.
  */
 import { createPrivateKey, randomUUID, sign } from 'node:crypto';
 import { readFileSync } from 'node:fs';

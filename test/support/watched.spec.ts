@@ -1,7 +1,6 @@
 /** What the tests' own servers and gates are watched for: a watch that never fails would show nothing. */
 import { answer, FaultServer } from './fault-server';
 import { basic, send } from './http';
-import { atTheEnd } from './lifecycle';
 import { failOnForeign } from './own-credentials';
 import { expectNoSecretIn, keepSecret } from './secrets';
 
@@ -11,7 +10,6 @@ const STRANGER = basic({ username: 'stranger', password: 'x' }).authorization;
 describe('a server that is shown a credential', () => {
   async function shown(headers: Record<string, string>, ...own: string[]): Promise<FaultServer> {
     const server = await FaultServer.start({ handler: answer(200), own });
-    atTheEnd(() => server.close());
     await send(server.url.href, { headers });
     return server;
   }

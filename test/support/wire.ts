@@ -5,7 +5,9 @@ import { readAnswer, type WireAnswer } from './http-text';
 import { atTheEnd } from './lifecycle';
 
 export interface Waiting {
-  /** Milliseconds without a byte, after which the client says that it has sent everything. Without it, it never says so. */
+  /**
+   * Milliseconds without a byte, after which the client says that it has sent everything. Without it, it never says so.
+   */
   readonly quiet?: number;
   /** How long after that the other side may take. */
   readonly patience?: number;

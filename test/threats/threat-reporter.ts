@@ -169,8 +169,8 @@ interface RunConfig {
 }
 
 /**
- * Writes the page when all of the suites ran. With CI=true the page in version control has to be what the run shows, and
- * each row has to be shown, or the run fails.
+ * Writes the page when all of the suites ran. With CI=true the page in version control has to be what the run shows,
+ * and each row has to be shown, or the run fails.
  */
 export default class ThreatReporter {
   readonly #config: RunConfig;
