@@ -81,13 +81,18 @@ export class MemoryBudget {
     };
   }
 
+  /** Room for that answer, where there is some now and nobody waits for it. @returns whether it was taken. */
+  takeNow(bytes: number, response: ServerResponse, client: string): boolean {
+    if (response.closed) return false;
+    const small = bytes <= this.#limits.small && this.#held < 2 * this.#limits.total;
+    if (!small && (this.#waiting.size > 0 || !this.#fits(bytes, client))) return false;
+    this.#grant(bytes, response, client);
+    return true;
+  }
+
   async #take(bytes: number, response: ServerResponse, client: string): Promise<void> {
     if (response.closed) throw noRoom();
-    const small = bytes <= this.#limits.small && this.#held < 2 * this.#limits.total;
-    if (small || (this.#waiting.size === 0 && this.#fits(bytes, client))) {
-      this.#grant(bytes, response, client);
-      return;
-    }
+    if (this.takeNow(bytes, response, client)) return;
     await new Promise<void>((resolve, reject) => {
       const settle = (end: () => void) => {
         clearTimeout(late);
