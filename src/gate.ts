@@ -19,6 +19,7 @@ import type { Settings } from './config/settings';
 import { noticesOf } from './config/start-notices';
 import { WatchedRegistries } from './config/watched-registries';
 import { EdgeListener } from './edge/edge.listener';
+import { closeIdle } from './edge/connection-limit';
 import { createServer } from './edge/server';
 import { HealthModule } from './health/health.module';
 import { Lifecycle } from './health/lifecycle';
@@ -27,6 +28,9 @@ import { NestLog } from './journal/nest-log';
 import type { Log } from './journal/log';
 import { UpstreamFaults } from './upstream/upstream-faults';
 import { VERSION } from './version';
+
+/** Milliseconds that a gate which drains waits for the first request of a connection. */
+const SILENCE = 5_000;
 
 /** A gate that is listening. */
 export interface Gate {
@@ -136,6 +140,8 @@ async function endTransfers(
   server.close();
   // A connection that was busy when the server closed is idle a moment later, and its client may keep it for long.
   const sweep = setInterval(() => server.closeIdleConnections(), 100);
+  // What a client asked just before may still be on its way.
+  const silent = setTimeout(() => closeIdle(server), SILENCE);
   const cut = setTimeout(() => {
     log.warn('transfers did not end in time and were cut');
     for (const socket of connections) socket.destroy();
@@ -146,5 +152,6 @@ async function endTransfers(
     );
   }
   clearInterval(sweep);
+  clearTimeout(silent);
   clearTimeout(cut);
 }

@@ -1,6 +1,8 @@
 /** Manifests from upstream: in whose words they are asked for, by HEAD or GET, and within what room. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { NAME } from '../../test/support/content-world';
-import { answer } from '../../test/support/fault-server';
+import { answer, type Behaviour } from '../../test/support/fault-server';
 import { eventually } from '../../test/support/lifecycle';
 import {
   described,
@@ -11,7 +13,34 @@ import {
   SECOND,
   whole,
 } from '../../test/support/manifest-world';
-import { heldManifest, IMAGE, INDEX, SCHEMA_2 } from '../../test/support/scripted-registry';
+import {
+  heldManifest,
+  IMAGE,
+  INDEX,
+  SCHEMA_2,
+  type HeldManifest,
+} from '../../test/support/scripted-registry';
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
+/** Bytes that buffers take, garbage left out. */
+async function bytesInUse(): Promise<number> {
+  collect();
+  // What waits for a turn of the loop to be let go is let go by then.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  collect();
+  return process.memoryUsage().arrayBuffers;
+}
+
+/** Sends a half of it and no more; notes when that was sent, and when it is given up. */
+function halfOf({ bytes, mediaType }: HeldManifest, given: string[]): Behaviour {
+  return (_request, response) => {
+    const headers = { 'content-type': mediaType, 'content-length': bytes.length };
+    response.writeHead(200, headers).write(bytes.subarray(1), () => given.push('half'));
+    response.once('close', () => given.push('closed'));
+  };
+}
 
 describe('what a client takes', () => {
   it('is asked for in the client’s own words where it is not what the tag is held as', async () => {
@@ -138,6 +167,58 @@ describe('room in memory', () => {
     for (const other of others) expect((await other).digest).toBe(FIRST.digest);
     // One of them began anew, and the other joined that.
     expect(origin.asked()).toHaveLength(2);
+  });
+});
+
+describe('what was fetched, while those who joined wait for room', () => {
+  const SIZE = 2 * 1024 * 1024;
+  const TAGS = Array.from({ length: 8 }, (_, at) => `large-${at}`);
+
+  it.each([
+    ['is read from what is held', true, 1],
+    ['is asked for by each', false, 2],
+  ])('is not kept: then it %s', async (_, on, times) => {
+    const { ask, origin, untilHeld } = await manifestWorld({ on });
+    const digests = TAGS.map((tag) => {
+      const manifest = heldManifest(Buffer.from(JSON.stringify({ tag: tag.padEnd(SIZE) })));
+      origin.manifest(NAME, tag, manifest);
+      return manifest.digest;
+    });
+    const before = await bytesInUse();
+    const room = Promise.withResolvers<() => void>();
+    const waiting: ReturnType<typeof ask>[] = [];
+
+    for (const tag of TAGS) {
+      const first = ask(tag);
+      waiting.push(ask(tag, { hold: () => room.promise, holdNow: () => false }));
+      await first;
+    }
+    // What is being written is kept for that.
+    if (on) for (const digest of digests) await untilHeld(digest);
+    const kept = (await bytesInUse()) - before;
+    room.resolve(() => undefined);
+
+    expect(kept).toBeLessThan(2 * SIZE);
+    expect((await Promise.all(waiting)).map(({ digest }) => digest)).toEqual(digests);
+    expect(origin.asked('GET')).toHaveLength(TAGS.length * times);
+  });
+
+  it('is given up with the room of whoever began it and left, and one of the others begins anew', async () => {
+    const { ask, origin } = await manifestWorld();
+    origin.manifest(NAME, '1', FIRST);
+    const given: string[] = [];
+    origin.fault = () => (given.length === 0 ? halfOf(FIRST, given) : undefined);
+    const leaving = new AbortController();
+    const first = ask('1', { signal: leaving.signal });
+    const other = ask('1');
+    await eventually('it has begun to come', () => given.includes('half'));
+
+    leaving.abort(new Error('left'));
+    await expect(first).rejects.toThrow('left');
+    await eventually('it is given up', () => given.includes('closed'));
+
+    expect(await other).toMatchObject(whole(FIRST));
+    expect(origin.asked('GET')).toHaveLength(2);
   });
 });
 

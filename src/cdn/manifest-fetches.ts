@@ -25,7 +25,7 @@ export interface Fetched extends Described {
   readonly held: Promise<unknown>;
 }
 
-/** The one whose request was joined could not be given room; whoever joined has room of their own. */
+/** The one whose request was joined left, or could not be given room; whoever joined has room of their own. */
 class NoRoom extends Error {
   constructor(
     readonly reader: Reader,
@@ -34,6 +34,9 @@ class NoRoom extends Error {
     super('no room for a manifest');
   }
 }
+
+/** What was fetched, without its bytes. */
+type Unkept = Omit<Fetched, 'bytes'>;
 
 /** Milliseconds after which nobody waits for a revalidation any more, however slowly the registry answers. */
 const REVALIDATION = 60_000;
@@ -72,8 +75,13 @@ export class ManifestFetches {
     reader: Reader,
     fwd: Forwarded,
   ): Promise<Fetched> {
+    // What is read for others too has the room of whoever began it, and ends with that.
     const ask = (by: string, signal: AbortSignal) =>
-      this.#askWhole(source, reference, by, reader, signal);
+      this.#askWhole(source, reference, by, reader, AbortSignal.any([signal, reader.signal])).catch(
+        (error: unknown) => {
+          throw reader.signal.aborted ? new NoRoom(reader, error) : error;
+        },
+      );
     try {
       return await this.#asAccepted(source, reference, accept, reader, fwd, ask, (signal) =>
         this.#joinWhole(source, reference, reader, signal, ask),
@@ -160,14 +168,16 @@ export class ManifestFetches {
   ): Promise<{ value: Fetched; joined: boolean }> {
     for (let attempts = 3; ;) {
       try {
-        const found = await this.#fetches.join(
-          keyOf(source, reference, 'get'),
-          signal,
-          (own) => ask(GATE_ACCEPTS, own),
-          ({ held }) => held,
-        );
-        if (found.joined) await reader.hold(found.value.size);
-        return found;
+        const found = await this.#fetches
+          .join(
+            keyOf(source, reference, 'get'),
+            signal,
+            (own) => ask(GATE_ACCEPTS, own),
+            ({ held }) => held,
+          )
+          .then((landed) => whatIsRoomFor(landed, reader));
+        if ('value' in found) return found;
+        return { value: await this.#onceThereIsRoom(found, reader, ask), joined: true };
       } catch (error) {
         if (!(error instanceof NoRoom)) throw error;
         if (error.reader === reader) throw error.reason;
@@ -177,6 +187,16 @@ export class ManifestFetches {
         if (attempts === 0) return { value: await ask(GATE_ACCEPTS, signal), joined: false };
       }
     }
+  }
+
+  async #onceThereIsRoom(
+    described: Unkept,
+    reader: Reader,
+    ask: (accept: string, signal: AbortSignal) => Promise<Fetched>,
+  ): Promise<Fetched> {
+    await described.held.catch(() => undefined);
+    const bytes = await this.small.read(described.digest, MAX_MANIFEST, reader.hold);
+    return bytes ? { ...described, bytes } : ask(GATE_ACCEPTS, reader.signal);
   }
 
   /** Asks by HEAD. A yes for a digest is remembered, and where a tag leads. */
@@ -292,6 +312,18 @@ export class ManifestFetches {
   async #versionOf(source: Source, reference: Reference): Promise<number> {
     return isDigest(reference) ? -1 : (await this.tags.known(source, reference)).version;
   }
+}
+
+/**
+ * Whoever joined and has to wait for room keeps nothing of it meanwhile, or it would take the room that is missing. A function
+ * that waits keeps all that it ever had in hand: this one does not.
+ */
+function whatIsRoomFor(
+  landed: { readonly value: Fetched; readonly joined: boolean },
+  reader: Reader,
+): typeof landed | Unkept {
+  const { bytes: _, ...unkept } = landed.value;
+  return !landed.joined || reader.holdNow(landed.value.size) ? landed : unkept;
 }
 
 /** The name stands between blanks: {@link ManifestFetches.forget} looks for it. */

@@ -9,6 +9,8 @@ export interface Reader {
   readonly signal: AbortSignal;
   /** Asks for room before a part of an answer is held in memory for them. */
   readonly hold: Hold;
+  /** Takes room for what is in memory already, where there is room now: it never waits. */
+  readonly holdNow: (bytes: number) => boolean;
   /** Told how the answer comes about, before it is given or refused. The last word counts. */
   readonly note: (status: CacheStatus) => void;
 }

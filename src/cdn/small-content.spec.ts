@@ -4,7 +4,7 @@ import { contentOf } from '../../test/support/content-room';
 import { heldCache } from '../../test/support/held-cache';
 import { otherwise } from '../../test/support/held-room';
 import { digestOf } from '../oci/digest';
-import { SmallContent } from './small-content';
+import { MAX_MANIFEST, SmallContent } from './small-content';
 import { StoredFile } from './store/stored-file';
 
 const LIMIT = 1_000_000;
@@ -122,6 +122,24 @@ describe('what is kept in memory', () => {
 
     expect(300 - opened.mock.calls.length).toBeLessThan((64 * 1024) / 512);
     opened.mockRestore();
+  });
+});
+
+describe('a disk that does not come to an end', () => {
+  it('is given some megabytes to write, and no more: what comes then is not held', async () => {
+    const { cache, log } = await heldCache();
+    const free = Promise.withResolvers<void>();
+    const put = (...given: Parameters<typeof cache.store.put>) =>
+      free.promise.then(() => cache.store.put(...given));
+    const small = new SmallContent({ ...cache, store: otherwise(cache.store, { put }) }, log);
+    const large = Array.from({ length: 9 }, () => contentOf(MAX_MANIFEST));
+
+    const written = large.map((each) => small.write(each.digest, each.bytes));
+    expect(await written[8]).toBe(false);
+    free.resolve();
+
+    expect(await Promise.all(written)).toEqual([...Array<boolean>(8).fill(true), false]);
+    expect(await small.write(large[8]!.digest, large[8]!.bytes)).toBe(true);
   });
 });
 

@@ -15,8 +15,13 @@ const MAX_KEPT = 256 * 1024;
 /** What a kept one costs beside its bytes: its digest, its place in the list, its buffer's own books. */
 const ENTRY = 512;
 
+/** A disk that is slower than the registries would else have all that they send wait for it in the memory. */
+const MAX_WRITING = 8 * MAX_MANIFEST;
+
 @Injectable()
 export class SmallContent {
+  /** Bytes that are on their way to the store. */
+  #writing = 0;
   readonly #kept: LRUCache<Digest, Buffer> | undefined;
 
   constructor(
@@ -45,20 +50,19 @@ export class SmallContent {
    * @returns undefined when it is not held, or turned out damaged and was removed.
    */
   async read(digest: Digest, limit: number, hold?: Hold): Promise<Buffer | undefined> {
+    let known: { readonly size: number } | undefined;
     try {
-      const known = await this.cache?.index.content(digest);
+      known = await this.cache?.index.content(digest);
       if (!this.cache || !known || known.size > limit) return undefined;
       this.cache.index.touch(digest);
     } catch (error) {
       this.log.warn({ err: error }, 'the index of the cache cannot be read');
       return undefined;
     }
-    const kept = this.#kept?.get(digest);
-    if (kept) {
-      await hold?.(kept.length);
-      return kept;
-    }
-    return this.#load(this.cache, digest, limit, hold);
+    if (!this.#kept?.has(digest)) return this.#load(this.cache, digest, limit, hold);
+    // Nothing is in hand while room is waited for: it may be let go meanwhile.
+    await hold?.(known.size);
+    return this.#kept.get(digest) ?? this.#load(this.cache, digest, limit);
   }
 
   /** Bytes of what is held under that digest, of any size; undefined when it is not held. */
@@ -78,6 +82,16 @@ export class SmallContent {
   async write(digest: Digest, bytes: Buffer): Promise<boolean> {
     const { cache } = this;
     if (!cache || !cache.capacity.storing) return false;
+    if (this.#writing + bytes.length > MAX_WRITING) return false;
+    this.#writing += bytes.length;
+    try {
+      return await this.#write(cache, digest, bytes);
+    } finally {
+      this.#writing -= bytes.length;
+    }
+  }
+
+  async #write(cache: Cache, digest: Digest, bytes: Buffer): Promise<boolean> {
     if (!(await cache.capacity.makeRoom(bytes.length))) return false;
     try {
       const spool = await cache.spools.create();

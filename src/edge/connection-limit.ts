@@ -27,6 +27,16 @@ function descriptorLimit(): number {
   }
 }
 
+const limits = new WeakMap<Server, ConnectionLimit>();
+
+/**
+ * Closes the server's idle connections; also those on which nothing was asked yet, which Node takes for busy, and to whose head
+ * it gives all the time there is once the server is closed.
+ */
+export function closeIdle(server: Server): void {
+  limits.get(server)?.closeIdle();
+}
+
 /**
  * Over the number, the connection that has been idle for longest makes room for the new one; if all are busy, the new one
  * is closed. Idle is what has no request under way: kept for a next one, or silent so far.
@@ -42,8 +52,14 @@ export class ConnectionLimit {
     private readonly log: Log,
   ) {}
 
+  /** Closes those that are idle. */
+  closeIdle(): void {
+    for (const key of this.#idle) this.#open.get(key)?.destroy();
+  }
+
   /** Looks after all connections that the server takes from now on. */
   watch(server: Server): void {
+    limits.set(server, this);
     server.on('connection', (socket: Socket) => {
       const key = keyOf(socket);
       this.#open.set(key, socket);

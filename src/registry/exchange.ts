@@ -65,9 +65,11 @@ export function readerOf(
   response: ServerResponse,
   budget: MemoryBudget,
 ): Reader {
+  const client = accountIn(identity) ?? context.client;
   return {
     signal: untilClientLeaves(response),
-    hold: budget.for(response, accountIn(identity) ?? context.client),
+    hold: budget.for(response, client),
+    holdNow: (bytes) => budget.takeNow(bytes, response, client),
     note: (status) => noteCacheStatus(response, status),
   };
 }

@@ -81,6 +81,27 @@ describe('MemoryBudget', () => {
     await waiting;
   });
 
+  it('lets small ones of one client pass within twice its share, and no more of them', async () => {
+    const budget = room({ small: 5, share: 10, patience: 50 });
+    for (let n = 0; n < 4; n += 1) await budget.for(answer(), 'eve')(5);
+
+    await expect(budget.for(answer(), 'eve')(5)).rejects.toMatchObject({ status: 503 });
+    await budget.for(answer(), 'ann')(5);
+
+    expect(budget.held).toBe(25);
+  });
+
+  it('cuts as many that nobody reads as the one who waits needs, and leaves the others', async () => {
+    const budget = room({ small: 1, tenure: 10, patience: 1_000 });
+    const stalled = Array.from({ length: 150 }, () => answer({ written: true }));
+    for (const [at, each] of stalled.entries()) await budget.for(each, `eve ${at % 2}`)(1);
+
+    await budget.for(answer(), 'bob')(40);
+
+    expect(stalled.filter(({ closed }) => closed)).toHaveLength(90);
+    expect(budget.held).toBe(100);
+  });
+
   it('cuts the eldest answer that nobody reads when others wait, and none that is still coming', async () => {
     const budget = room({ tenure: 10 });
     const [coming, stalled, next] = [answer(), answer({ written: true }), answer()];

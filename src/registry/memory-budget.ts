@@ -81,13 +81,18 @@ export class MemoryBudget {
     };
   }
 
+  /** Room for that answer, where there is some now and nobody waits for it. @returns whether it was taken. */
+  takeNow(bytes: number, response: ServerResponse, client: string): boolean {
+    if (response.closed) return false;
+    if (!this.#passes(bytes, client) && (this.#waiting.size > 0 || !this.#fits(bytes, client)))
+      return false;
+    this.#grant(bytes, response, client);
+    return true;
+  }
+
   async #take(bytes: number, response: ServerResponse, client: string): Promise<void> {
     if (response.closed) throw noRoom();
-    const small = bytes <= this.#limits.small && this.#held < 2 * this.#limits.total;
-    if (small || (this.#waiting.size === 0 && this.#fits(bytes, client))) {
-      this.#grant(bytes, response, client);
-      return;
-    }
+    if (this.takeNow(bytes, response, client)) return;
     await new Promise<void>((resolve, reject) => {
       const settle = (end: () => void) => {
         clearTimeout(late);
@@ -103,6 +108,14 @@ export class MemoryBudget {
       this.#admit();
       this.#relieve();
     });
+  }
+
+  /** Small ones wait for nobody, within twice of what else there is: thousands that nobody reads are as good as large ones. */
+  #passes(bytes: number, client: string): boolean {
+    const { total, share, small } = this.#limits;
+    return (
+      bytes <= small && this.#held < 2 * total && (this.#byClient.get(client) ?? 0) < 2 * share
+    );
   }
 
   /** One that alone is more than there is may pass when nothing else is held. */
@@ -147,14 +160,14 @@ export class MemoryBudget {
   /** In the order of arrival, but nobody waits for one whose own share is used up. */
   #admit(): void {
     for (const { client, bytes, response, resolve } of this.#waiting) {
-      if (!this.#fits(bytes, client)) continue;
+      if (!this.#passes(bytes, client) && !this.#fits(bytes, client)) continue;
       this.#grant(bytes, response, client);
       resolve();
     }
   }
 
   /**
-   * While anybody waits: cuts, one a round, an answer that is complete and that its client does not take, or one that its
+   * While anybody waits: cuts, for one a round, answers that are complete and that their clients do not take, or that their
    * registry does not send: a slow registry is no reason to keep what others have from their clients.
    */
   #relieve(): void {
@@ -162,25 +175,53 @@ export class MemoryBudget {
     this.#relieving = true;
     setTimeout(() => {
       this.#relieving = false;
-      for (const waiting of this.#waiting) if (this.#cutFor(waiting)) break;
+      this.#cutOnce();
       if (this.#waiting.size > 0) this.#relieve();
     }, RELIEF_INTERVAL);
   }
 
-  /** Whoever has used up its own share is made room at its own cost alone. */
-  #cutFor({ bytes, client }: Waiting): boolean {
-    const ownOnly = !this.#fitsShare(bytes, client);
-    const now = performance.now();
-    for (const [response, holding] of this.#holdings) {
-      if (holding.bytes === 0 || (ownOnly && holding.client !== client)) continue;
-      if (response.writableEnded) holding.complete ??= now;
-      const { tenure, coming } = this.#limits;
-      const { complete, since } = holding;
-      if (complete === undefined ? now - since < coming : now - complete < tenure) continue;
-      response.destroy();
-      return true;
+  /** Each client's first is looked at: thousands may wait. */
+  #cutOnce(): void {
+    const overdue = this.#overdue();
+    const seen = new Set<string>();
+    for (const waiting of this.#waiting) {
+      if (overdue.length === 0) return;
+      if (seen.has(waiting.client)) continue;
+      seen.add(waiting.client);
+      if (this.#cutFor(waiting, overdue)) return;
     }
-    return false;
+  }
+
+  /** The answers that have had their time, the eldest first. */
+  #overdue(): [ServerResponse, Holding][] {
+    const now = performance.now();
+    const { tenure, coming } = this.#limits;
+    return [...this.#holdings].filter(([response, holding]) => {
+      if (holding.bytes === 0) return false;
+      if (response.writableEnded) holding.complete ??= now;
+      const { complete, since } = holding;
+      return complete === undefined ? now - since >= coming : now - complete >= tenure;
+    });
+  }
+
+  /** As many as it needs. Whoever has used up its own share is made room at its own cost alone. */
+  #cutFor(
+    { bytes, client }: Waiting,
+    overdue: readonly (readonly [ServerResponse, Holding])[],
+  ): boolean {
+    const { total, share } = this.#limits;
+    const ownOnly = !this.#fitsShare(bytes, client);
+    const own = this.#byClient.get(client) ?? 0;
+    let missing = ownOnly ? own + bytes - share : this.#held + bytes - total;
+    let cut = false;
+    for (const [response, holding] of overdue) {
+      if (missing <= 0) break;
+      if (ownOnly && holding.client !== client) continue;
+      missing -= holding.bytes;
+      response.destroy();
+      cut = true;
+    }
+    return cut;
   }
 }
 

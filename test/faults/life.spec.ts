@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { freePort } from '../support/free-port';
 import { MAIN, runGate, startGate, type Gate } from '../support/gate';
 import {
@@ -13,7 +14,7 @@ import {
   type TokenAnswer,
 } from '../support/http';
 import { imageOf, layersWith, MIB } from '../support/images';
-import { eventually, freshFolder } from '../support/lifecycle';
+import { atTheEnd, eventually, freshFolder } from '../support/lifecycle';
 import { Service } from '../support/processes';
 import { startRegistry } from '../support/registry';
 import { seed, startStand, visit } from '../support/stand';
@@ -107,6 +108,26 @@ describeWith(['docker-registry', 'script'], 'the life of a gate', () => {
 
     expect(code).toBe(0);
     expect((await broken).message).toMatch(/aborted|reset/i);
+  });
+
+  it.each([
+    ['says nothing', ''],
+    ['never comes to the end of what it asks', 'GET /v2/ HTTP/1.1\r\nX-Slow: '],
+  ])('F25: a stranger who %s keeps it from ending no longer than anybody else', async (_, said) => {
+    const { gate } = await startStand('none', { DRAIN_TIMEOUT: '40s' });
+    const stranger = connect(gate.port, '127.0.0.1').on('error', () => undefined);
+    atTheEnd(() => stranger.destroy());
+    await once(stranger, 'connect');
+    stranger.write(said);
+    const drip = setInterval(() => said && stranger.writable && stranger.write('x'), 500);
+    atTheEnd(() => clearInterval(drip));
+    await send(`${gate.url}/health/live`);
+
+    const code = await gate.stop('SIGTERM');
+
+    expect(code).toBe(0);
+    expect(gate.output()).toContain('draining');
+    expect(gate.output()).not.toContain('were cut');
   });
 
   it.each(['SIGTERM', 'SIGKILL'] as const)(

@@ -82,6 +82,7 @@ export async function contentStand({
   const reader = (): Reader => ({
     signal: new AbortController().signal,
     hold: () => Promise.resolve(() => undefined),
+    holdNow: () => true,
     note: () => undefined,
   });
 

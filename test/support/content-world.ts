@@ -51,6 +51,8 @@ interface AskingManifest extends Asking {
   readonly accept?: string;
   /** Whether there is room for it in memory. */
   readonly hold?: Reader['hold'];
+  /** Whether there is without waiting. */
+  readonly holdNow?: Reader['holdNow'];
 }
 
 interface WorldOptions {
@@ -114,10 +116,10 @@ export async function contentWorld({
   async function askManifest(reference: string, asking: AskingManifest = {}): Promise<GotManifest> {
     const { source = of(), method = 'GET', accept } = asking;
     const plain = stand.reader();
-    const { signal = plain.signal, hold = plain.hold } = asking;
+    const { signal = plain.signal, hold = plain.hold, holdNow = plain.holdNow } = asking;
     let told = '';
     const note = (status: CacheStatus) => void (told = formatCacheStatus(status));
-    const reader = { signal, hold, note };
+    const reader = { signal, hold, holdNow, note };
     const { content } = stand;
     try {
       const got =

@@ -49,7 +49,8 @@ export class Prefetch {
   ): Promise<void> {
     const source: Source = { registry, repository, as: 'configured' };
     // Manifests come one after the other: four jobs hold four of them, of some megabytes at most.
-    const reader = { signal, hold: async () => () => undefined, note: () => undefined };
+    const hold = async () => () => undefined;
+    const reader = { signal, hold, holdNow: () => true, note: () => undefined };
     const { blobs, foreign, notes } = await walkImage(reference, platforms, (wanted) => {
       signal.throwIfAborted();
       return this.content.manifest(source, wanted, ACCEPT, reader);
