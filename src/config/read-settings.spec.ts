@@ -7,7 +7,7 @@ import { loadEnvironment, readSettings } from './read-settings';
 import { defaultsOf, PRESET_NAMES } from './presets';
 import { SETTINGS } from './setting-table';
 import { SettingsError } from './settings-error';
-import { usualMemory } from './settings-of-cache';
+import { availableMemory, usualMemory } from './settings-of-cache';
 
 let folder: string;
 beforeAll(() => {
@@ -695,9 +695,9 @@ describe('the cache', () => {
     expect(readSettings({ CACHE_MEMORY: '10MiB' }).cache?.memory).toBe(10 * MIB);
     expect(readSettings({}).cache?.memory).toBe(usualMemory());
 
-    expect(usualMemory(0, 16 * 1024 * MIB)).toBe(64 * MIB);
-    expect(usualMemory(256 * MIB, 16 * 1024 * MIB)).toBe(32 * MIB);
-    expect(usualMemory(2 ** 63, 128 * MIB)).toBe(16 * MIB);
+    expect(usualMemory(availableMemory(0, 16 * 1024 * MIB))).toBe(64 * MIB);
+    expect(usualMemory(availableMemory(256 * MIB, 16 * 1024 * MIB))).toBe(32 * MIB);
+    expect(usualMemory(availableMemory(2 ** 63, 128 * MIB))).toBe(16 * MIB);
   });
 
   it('is off when it is said to be', () => {

@@ -62,13 +62,17 @@ export const cache = {
 };
 
 /**
- * The memory for content when none is set, in bytes.
- * @param constrained what a container allows this process; 0 or more than the machine has where nothing is constrained.
+ * The memory that this process may use, in bytes.
+ * @param constrained what a container allows it; 0 or more than the machine has where nothing is constrained.
  */
-export function usualMemory(
+export function availableMemory(
   constrained: number = process.constrainedMemory(),
   machine: number = os.totalmem(),
 ): number {
-  const available = constrained > 0 ? Math.min(constrained, machine) : machine;
+  return constrained > 0 ? Math.min(constrained, machine) : machine;
+}
+
+/** The memory for content when none is set, in bytes. */
+export function usualMemory(available: number = availableMemory()): number {
   return Math.min(64 * MEBIBYTE, Math.floor(available / 8));
 }

@@ -8,10 +8,11 @@ import { pino } from 'pino';
 import { settingsFor } from '../../test/support/behind-edge';
 import { selfSigned } from '../../test/support/certificates';
 import { atTheEnd, eventually, freshFolder } from '../../test/support/lifecycle';
-import { connectionsFor } from './connection-limit';
+import { mostConnections } from './connection-limit';
 import { createServer } from './server';
 
 const MOST = 4;
+const most = { connections: MOST, remedy: 'what is to be done' };
 
 /** One end of a connection, and whether the other has closed it. */
 interface Client {
@@ -34,7 +35,7 @@ describe.each(['http', 'https'])('the limit on connections, of %s', (scheme) => 
     const lines: string[] = [];
     const log = pino({ base: null }, { write: (line: string) => void lines.push(line) });
     const tls = scheme === 'https' ? tlsFiles() : undefined;
-    const server = createServer({ ...settingsFor(), tls }, log, listener, { connections: MOST });
+    const server = createServer({ ...settingsFor(), tls }, log, listener, { most });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     atTheEnd(() => {
@@ -79,7 +80,7 @@ describe.each(['http', 'https'])('the limit on connections, of %s', (scheme) => 
 
     expect([early.closed, ...next.map(({ closed }) => closed)]).toEqual(Array(4).fill(false));
     expect(lines).toHaveLength(1);
-    expect(lines[0]).toContain('idle ones are closed');
+    expect(lines[0]).toContain('idle ones are closed; what is to be done');
   });
 
   it('closes none that has a request under way, but the newcomer where there is no other', async () => {
@@ -109,7 +110,32 @@ describe.each(['http', 'https'])('the limit on connections, of %s', (scheme) => 
   });
 });
 
-it('a process may hold two thirds of its descriptors as connections, and one at least', () => {
-  expect([1024, 65_536, 1, Infinity].map(connectionsFor)).toEqual([682, 43_690, 1, Infinity]);
-  expect(connectionsFor()).toBeGreaterThan(100);
+describe('a process may hold', () => {
+  const GIB = 2 ** 30;
+
+  it.each([
+    [1024, 8 * GIB, 682],
+    [65_536, 8 * GIB, 43_690],
+    [1, 8 * GIB, 1],
+  ])(
+    'two thirds of %d descriptors as connections, and one at least',
+    (descriptors, memory, most) => {
+      const { connections, remedy } = mostConnections(descriptors, memory);
+
+      expect([connections, remedy]).toEqual([most, expect.stringContaining('LimitNOFILE=')]);
+    },
+  );
+
+  it.each([1_048_576, Infinity])(
+    'with %d descriptors one for each 64 KiB of its memory',
+    (descriptors) => {
+      const { connections, remedy } = mostConnections(descriptors, GIB / 4);
+
+      expect([connections, remedy]).toEqual([4096, 'give it more memory']);
+    },
+  );
+
+  it('as many as its own limits allow', () => {
+    expect(mostConnections().connections).toBeGreaterThan(100);
+  });
 });

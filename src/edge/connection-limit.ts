@@ -1,20 +1,38 @@
 /**
  * How many connections are held open. Without a bound, whoever opens connections and asks for nothing takes every
  * descriptor of the process: then no file can be read and no upstream be reached, and the system resets those who come.
+ * Where there are descriptors enough, as in containers, they would take its memory.
  */
 import { readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
+import { availableMemory } from '../config/settings-of-cache';
 import type { Log } from '../journal/log';
 
 /** Of the process's descriptors; the others are for files, the upstream's connections, and what the gate runs with. */
 const SHARE = 2 / 3;
+/** Bytes of the process's memory for each: one that has sent most of a head takes half of it, and all together half of all. */
+const MEMORY = 64 * 1024;
 /** Milliseconds within which the log says it once. */
 const QUIET = 60_000;
 
-/** How many connections a process may hold with so many descriptors; they are its own limit without that. */
-export function connectionsFor(descriptors: number = descriptorLimit()): number {
-  return Math.max(1, Math.floor(descriptors * SHARE));
+export interface Most {
+  readonly connections: number;
+  /** What to do for more of them. */
+  readonly remedy: string;
+}
+
+/** How many connections a process may hold with so many descriptors and bytes of memory; its own without them. */
+export function mostConnections(
+  descriptors: number = descriptorLimit(),
+  memory: number = availableMemory(),
+): Most {
+  const [byDescriptors, byMemory] = [Math.floor(descriptors * SHARE), Math.floor(memory / MEMORY)];
+  const remedy =
+    byDescriptors <= byMemory
+      ? 'raise its limit of open files (ulimit -n, LimitNOFILE= of systemd, --ulimit nofile= of docker)'
+      : 'give it more memory';
+  return { connections: Math.max(1, Math.min(byDescriptors, byMemory)), remedy };
 }
 
 /** Node raises the limit at its start, as far as the system lets it. Infinite where there is none, or nobody says. */
@@ -48,7 +66,7 @@ export class ConnectionLimit {
   #said = -Infinity;
 
   constructor(
-    private readonly most: number,
+    private readonly most: Most,
     private readonly log: Log,
   ) {}
 
@@ -67,7 +85,7 @@ export class ConnectionLimit {
         // The same address and port may have come back meanwhile.
         if (this.#open.get(key) === socket) this.#forget(key);
       });
-      if (this.#open.size > this.most) this.#makeRoom(key);
+      if (this.#open.size > this.most.connections) this.#makeRoom(key);
       else this.#idle.add(key);
     });
   }
@@ -99,10 +117,10 @@ export class ConnectionLimit {
     const now = performance.now();
     if (now - this.#said < QUIET) return;
     this.#said = now;
+    const { connections, remedy } = this.most;
     this.log.warn(
-      { connections: this.most },
-      `as many connections are open as the process can have beside its files, and ${what}; raise its limit of open ` +
-        'files (ulimit -n, LimitNOFILE= of systemd, --ulimit nofile= of docker)',
+      { connections },
+      `as many connections are open as the process can have beside its work, and ${what}; ${remedy}`,
     );
   }
 }

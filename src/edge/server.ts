@@ -12,7 +12,7 @@ import { createServer as createHttps, type Server as TlsServer } from 'node:http
 import type { Socket } from 'node:net';
 import type { Settings } from '../config/settings';
 import type { Log } from '../journal/log';
-import { ConnectionLimit, connectionsFor } from './connection-limit';
+import { ConnectionLimit, mostConnections } from './connection-limit';
 
 const IDLE = 60_000;
 /** A client may stop reading for longer than it may stop sending: engines unpack while they download. */
@@ -38,12 +38,12 @@ export function createServer(
   { tls }: Pick<Settings, 'tls'>,
   log: Log,
   listener: RequestListener,
-  { idle = IDLE, connections = connectionsFor() } = {},
+  { idle = IDLE, most = mostConnections() } = {},
 ): Server {
   const server = tls
     ? createHttps({ ...OPTIONS, handshakeTimeout: IDLE, ...readTls(tls) })
     : createHttp(OPTIONS);
-  const limit = new ConnectionLimit(connections, log);
+  const limit = new ConnectionLimit(most, log);
   limit.watch(server);
   // Their size is bound. A bound of their number let the last ones go unseen in some versions of Node: what a proxy writes behind
   // a client's own, to say for whom it asks.
