@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { unwatchFile, utimesSync, watchFile, writeFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -48,6 +49,55 @@ describe('the server', () => {
 
     expect([await ask(8 * 1024), await ask(20 * 1024)]).toEqual([200, 431]);
     expect(seen).toEqual([8 * 1024]);
+  });
+
+  describe('asked for the next thing before an answer has ended', () => {
+    /** Announces `bytes`, writes five, and waits to be told to end. */
+    async function halfway(bytes: number) {
+      const answers: ServerResponse[] = [];
+      const server = createServer(
+        settingsFor(),
+        pino({ level: 'silent' }),
+        (_request, response) => {
+          answers.push(response);
+          response.writeHead(200, { 'content-length': bytes }).write('whole');
+        },
+      );
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+      atTheEnd(() => {
+        socket.destroy();
+        server.close();
+      });
+      const client = { heard: '', closed: false };
+      socket.setEncoding('latin1').on('data', (text: string) => (client.heard += text));
+      socket.on('error', () => undefined).on('close', () => (client.closed = true));
+      const ask = () => socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+      ask();
+      await eventually('it is written', () => client.heard.endsWith('whole'));
+      return { server, ask, answers, client };
+    }
+
+    it('answers that, too, once everything that was announced is written', async () => {
+      const { server, ask, answers, client } = await halfway(5);
+      ask();
+      await once(server, 'request');
+
+      answers[0]!.end();
+      await eventually('the next one is answered', () => client.heard.split('whole').length === 3);
+
+      expect(client.closed).toBe(false);
+    });
+
+    it('ends the connection where there is more to come', async () => {
+      const { ask, answers, client } = await halfway(1_000_000);
+      ask();
+
+      await eventually('it is closed', () => client.closed);
+
+      expect(answers).toHaveLength(1);
+    });
   });
 
   it('takes one request after the other on a TLS connection, however soon the next one comes', async () => {

@@ -32,7 +32,7 @@ const OPTIONS = {
  * at once on one connection end it: no registry client pipelines, and answers that wait for others would hide from the
  * idle rule, and from whatever is counted when an answer ends.
  * @param idle milliseconds without a byte after which it is asked whom that is to be laid to.
- * @param connections how many may be open at once.
+ * @param most how many connections may be open at once.
  */
 export function createServer(
   { tls }: Pick<Settings, 'tls'>,
@@ -53,14 +53,23 @@ export function createServer(
     // While the gate drains, a connection ends with the answer that is under way.
     if (!server.listening) response.shouldKeepAlive = false;
     response.once('close', limit.busy(request.socket));
-    exchanges.set(request.socket, { request, response, idles: 0, sent: 0, followed: false });
+    const before = request.socket.bytesWritten;
+    exchanges.set(request.socket, {
+      request,
+      response,
+      before,
+      idles: 0,
+      sent: 0,
+      followed: false,
+    });
     listener(request, response);
   };
   const serve: RequestListener = (request, response) => {
     const earlier = exchanges.get(request.socket);
     if (!earlier || earlier.response.writableFinished) begin(request, response);
-    else if (earlier.response.writableEnded && !earlier.followed) {
-      // The client may have all of it before the gate is told so, over TLS above all.
+    else if (isAllWritten(earlier) && !earlier.followed) {
+      // The client may have all of it before the gate is told so, over TLS above all, and even before it has said that
+      // nothing more comes.
       earlier.followed = true;
       earlier.response.once('finish', () => {
         // One that ended its connection leaves none on which another answer could begin, and none could ever end.
@@ -82,11 +91,20 @@ export function createServer(
 interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
+  /** Bytes that had been written to its connection when it began. */
+  readonly before: number;
   /** Minutes without a byte, one after the other, and how much had been sent by then. */
   idles: number;
   sent: number;
   /** A next request waits until this one's answer is known to be sent. */
   followed: boolean;
+}
+
+/** Whether the client can know that the answer is over: it has been ended, or all that it announced has been written. */
+function isAllWritten({ response, before }: Exchange): boolean {
+  if (response.writableEnded) return true;
+  const announced = Number(response.getHeader('content-length') ?? Infinity);
+  return response.headersSent && (response.socket?.bytesWritten ?? 0) - before >= announced;
 }
 
 /**
