@@ -103,6 +103,7 @@ interface Exchange {
 /** Whether the client can know that the answer is over: it has been ended, or all that it announced has been written. */
 function isAllWritten({ response, before }: Exchange): boolean {
   if (response.writableEnded) return true;
+  // Unknown where no header was set before writeHead: then only the end counts.
   const announced = Number(response.getHeader('content-length') ?? Infinity);
   return response.headersSent && (response.socket?.bytesWritten ?? 0) - before >= announced;
 }
