@@ -7,10 +7,23 @@ import sys
 
 sys.dont_write_bytecode = True
 
-from measures import cold, herd, index, limits  # noqa: E402 (nothing is left behind in the tree)
+import run_folder  # noqa: E402 (nothing is left behind in the tree)
+from measures import cold, herd, hot, index, limits, login, push, relay, small, start, tls  # noqa: E402
 from trouble import Trouble  # noqa: E402
 
-MEASURES = {"cold": cold, "herd": herd, "limits": limits, "index": index}
+MEASURES = {
+    "hot": hot,
+    "cold": cold,
+    "herd": herd,
+    "relay": relay,
+    "push": push,
+    "small": small,
+    "login": login,
+    "tls": tls,
+    "start": start,
+    "limits": limits,
+    "index": index,
+}
 
 
 def main() -> int:
@@ -25,6 +38,7 @@ def main() -> int:
         module.add_options(command)
     options = parser.parse_args()
     try:
+        run_folder.claim()
         return MEASURES[options.measure].run(options)
     except Trouble as trouble:
         print(f"bench: {trouble}", file=sys.stderr)
