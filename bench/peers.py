@@ -29,7 +29,7 @@ class Direct(Server):
     def __init__(self, upstream_port: int, _cpus: Cpus) -> None:
         super().__init__("direct", [], upstream_port)
 
-    def start(self, patience: float = 30) -> None:
+    def start(self, patience: float = 60) -> None:
         """It runs already."""
 
     def cpu(self) -> float | None:

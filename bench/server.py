@@ -73,7 +73,7 @@ class Server:
         """The path and the headers by which a client logs in, with a name and a password."""
         return "/v2/", self.headers("")
 
-    def start(self, patience: float = 30) -> None:
+    def start(self, patience: float = 60) -> None:
         """Starts the process, and returns when it is ready. Raises Trouble when that takes too long."""
         self.launch()
         deadline = time.monotonic() + patience

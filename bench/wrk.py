@@ -52,6 +52,14 @@ class Requests:
         """Requests answered each second."""
         return self.count / self.seconds
 
+    @property
+    def faults(self) -> list[str]:
+        """What went wrong, in words."""
+        if not self.count:
+            return [f"not one answer in {self.seconds:.0f} seconds"]
+        told = {"were refused": self.refused, "met a connection that broke or was too slow": self.broken}
+        return [f"{count} of {self.count} {what}" for what, count in told.items() if count]
+
 
 def require() -> None:
     """Raises Trouble when wrk is not installed."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import peers
 import wrk
-from client import Question
+from client import Question, request
 from figures import Better, Figure
 from peers import Make
 from results import Results
@@ -48,10 +48,16 @@ def measure(options: argparse.Namespace, fleet: Sequence[Make]) -> Results:
     def log_in(server: Server, seconds: int) -> wrk.Requests:
         asked = [Question(*server.login())]
         found = wrk.requests(server, asked, connections=options.connections, seconds=seconds)
-        rig.fault(server, [f"{found.refused + found.broken} of {found.count} refused"] if found.refused + found.broken else [])
+        rig.fault(server, found.faults)
         return found
 
-    for round_, server in rig.turns(lambda each: log_in(each, 1)):
+    def ready(server: Server) -> None:
+        path, headers = server.login()
+        status, _, _ = request(server.port, "GET", path, headers)
+        rig.fault(server, [] if status == 200 else [f"status {status} to a login"])
+        log_in(server, 1)
+
+    for round_, server in rig.turns(ready):
         usage = Usage(server)
         found = log_in(server, options.seconds)
         used = usage.found()

@@ -66,7 +66,7 @@ def measure(options: argparse.Namespace, fleet: Sequence[Make]) -> Results:
             usage = Usage(server)
             found = wrk.requests(server, questions, connections=options.connections, seconds=options.seconds)
             used = usage.found()
-            rig.fault(server, _faults(found))
+            rig.fault(server, found.faults)
             results.add(
                 server=server.name,
                 round=round_,
@@ -97,8 +97,3 @@ def _wrong(server: Server, images: Sequence[Image]) -> Iterator[str]:
             status, _, body = request(server.port, "GET", question.path, question.headers)
             if status != 200 or f"sha256:{hashlib.sha256(body).hexdigest()}" != image.digest:
                 yield f"status {status} and {len(body)} bytes for {question.path}"
-
-
-def _faults(found: wrk.Requests) -> list[str]:
-    told = {"requests refused": found.refused, "connections broken or too slow": found.broken}
-    return [f"{count} {what} of {found.count}" for what, count in told.items() if count]
