@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures Tidegate beside other registry proxies; README.md says how. A measure is a module of the folder `measures`."""
+"""Measures Tidegate beside other registry proxies; README.md says how. A measure is a module of `measures`."""
 
 import argparse
 import signal

@@ -144,7 +144,8 @@ def _run(
 
 def _words(port: int, question: Question) -> bytes:
     fields = [f"{name}: {value}" for name, value in question.headers.items()]
-    return ("\r\n".join([f"GET {question.path} HTTP/1.1", f"Host: {HOST}:{port}", *fields]) + "\r\n\r\n").encode("latin-1")
+    lines = [f"GET {question.path} HTTP/1.1", f"Host: {HOST}:{port}", *fields]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
 def _connected(port: int, tls: ssl.SSLContext | None) -> socket.socket:

@@ -13,7 +13,10 @@ FOLDER = Path(__file__).resolve().parent / "results"
 
 
 class Results:
-    """The rows of one run. They are added to results/<name>.jsonl; tables and picture replace <name>.md and <name>.svg."""
+    """The rows of one run.
+
+    They are added to results/<name>.jsonl; the tables replace <name>.md, the picture <name>.svg.
+    """
 
     def __init__(self, name: str, conditions: Mapping[str, object]) -> None:
         FOLDER.mkdir(exist_ok=True)
@@ -39,20 +42,31 @@ class Results:
 
     def table(self, key: str, columns: Mapping[str, str]) -> None:
         """Medians by `key`; `columns` gives each field's heading."""
-        lines = _heading([key, *columns.values()])
+        lines = head([key, *columns.values()])
         for name in self._names(key):
             rows = [row for row in self.rows if row[key] == name]
-            lines.append(_line([name, *(figure(median(rows, field)) for field in columns)]))
+            lines.append(line([name, *(figure(median(rows, field)) for field in columns)]))
         self._tell("\n".join(lines))
 
     def table_across(self, key: str, across: str, field: str, heading: str) -> None:
         """Medians of one field: a row for each `key`, a column for each value of `across`."""
         columns = self._names(across)
-        lines = _heading([key, *columns])
+        lines = head([key, *columns])
         for name in self._names(key):
             cells = [self._rows_of(key, name, across, column) for column in columns]
-            lines.append(_line([name, *(figure(median(rows, field)) for rows in cells)]))
+            lines.append(line([name, *(figure(median(rows, field)) for rows in cells)]))
         self._tell(f"{heading}:\n\n" + "\n".join(lines))
+
+    def table_of_ratios(self, key: str, field: str, own: str, heading: str, across: str | None = None) -> None:
+        """What `own` has of one field over what each other `key` has: the median of the rounds' ratios."""
+        columns = self._names(across) if across else ["ratio"]
+        lines = head([key, *columns])
+        for name in self._names(key):
+            if name != own:
+                cells = [self._ratio(key, own, name, field, across, column) for column in columns]
+                lines.append(line([name, *(figure(cell) for cell in cells)]))
+        if len(lines) > 2 and own in self._names(key):
+            self._tell(f"{heading}, {own} over each other:\n\n" + "\n".join(lines))
 
     def picture(self, key: str, field: str, heading: str, across: str | None = None) -> None:
         """A bar for each `key`, in groups by `across`: the median, and what the rounds lay between."""
@@ -65,6 +79,17 @@ class Results:
                     groups.setdefault(group, {})[name] = Bar(middle, min(found), max(found), figure(middle))
         (FOLDER / f"{self._name}.svg").write_text(bars(heading, groups), encoding="utf-8")
         self._tell(f"![{heading}]({self._name}.svg)", printed=False)
+
+    def _ratio(self, key: str, own: str, other: str, field: str, across: str | None, column: str) -> float | None:
+        sides = [
+            {row["round"]: row.get(field) for row in self._rows_of(key, name, across, column)} for name in (own, other)
+        ]
+        found = [
+            sides[0][round_] / sides[1][round_]
+            for round_ in sides[0].keys() & sides[1].keys()
+            if sides[0][round_] is not None and sides[1][round_]
+        ]
+        return statistics.median(found) if found else None
 
     def _names(self, key: str) -> list[str]:
         return list(dict.fromkeys(str(row[key]) for row in self.rows))
@@ -106,9 +131,11 @@ def figure(value: float | None) -> str:
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def _heading(cells: list[str]) -> list[str]:
-    return [_line(cells), _line(["---"] + ["---:"] * (len(cells) - 1))]
+def head(cells: list[str]) -> list[str]:
+    """The two lines with which a table begins: its first column is words, the others figures."""
+    return [line(cells), line(["---"] + ["---:"] * (len(cells) - 1))]
 
 
-def _line(cells: list[str]) -> str:
+def line(cells: list[str]) -> str:
+    """One line of a table."""
     return f"| {' | '.join(cells)} |"

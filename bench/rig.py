@@ -115,7 +115,8 @@ class Rig:
         """All clients GET the blob at once; what went wrong is told and counted."""
         result = pull(server.port, question(server, blob), clients=clients, hashing=hashing, tls=server.tls)
         wrong = {got: count for got, count in result.digests.items() if got != blob.digest}
-        self.fault(server, result.errors + [f"{count} × {got} in place of {blob.digest}" for got, count in wrong.items()])
+        mistaken = [f"{count} × {got} in place of {blob.digest}" for got, count in wrong.items()]
+        self.fault(server, result.errors + mistaken)
         return result
 
     def stream(self, server: Server, blobs: Sequence[Blob], clients: int, seconds: float) -> Pull:

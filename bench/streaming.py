@@ -64,8 +64,9 @@ def rows(rig: Rig, server: Server, several: Sequence[Load], seconds: float) -> I
         }
 
 
-def tell(results: Results, title: str) -> None:
-    """The tables, and the picture of the first figure."""
+def tell(results: Results, title: str, own: str) -> None:
+    """The tables, the ratios of the first figure, and its picture."""
     for figure in FIGURES:
         results.table_across("server", "load", figure.field, figure.heading)
+    results.table_of_ratios("server", "mb_per_s", own, "MB/s", across="load")
     results.picture("server", "mb_per_s", f"{title}, MB/s (longer is better)", across="load")

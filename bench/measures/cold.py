@@ -39,6 +39,8 @@ def run(options: argparse.Namespace) -> int:
     """1 when something was not served, or wrongly."""
     results = measure(options, peers.chosen(options.servers, SERVERS))
     results.table("server", _COLUMNS)
+    results.table_of_ratios("server", "first_byte_ms", "tidegate", "Time to the first byte")
+    results.table_of_ratios("server", "total_s", "tidegate", "Total time")
     title = f"A cold pull of {options.blob_mib} MiB"
     results.picture("server", "total_s", f"{title}, seconds (shorter is better)")
     return results.code

@@ -45,6 +45,7 @@ def run(options: argparse.Namespace) -> int:
     """1 when something was not served, or wrongly."""
     results = measure(options, peers.chosen(options.servers, SERVERS))
     results.table("server", _COLUMNS)
+    results.table_of_ratios("server", "total_s", "tidegate", "Time to the last byte")
     title = f"{options.clients} clients, one cold blob of {options.blob_mib} MiB"
     results.picture("server", "total_s", f"{title}, seconds to the last byte (shorter is better)")
     return results.code

@@ -34,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
     """1 when a login was refused."""
     results = measure(options, peers.chosen(options.servers, SERVERS))
     results.table("server", {figure.field: figure.heading for figure in FIGURES})
+    results.table_of_ratios("server", "logins_per_s", "tidegate", "Logins a second")
     results.picture("server", "logins_per_s", "Logins a second (longer is better)")
     return results.code
 

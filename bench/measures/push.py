@@ -37,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     """1 when a push was not taken."""
     results = measure(options, peers.chosen(options.servers, SERVERS))
     results.table("server", {figure.field: figure.heading for figure in FIGURES})
+    results.table_of_ratios("server", "mb_per_s", "tidegate", "MB/s")
     title = "A push to a sink" if options.sink else "A push"
     results.picture("server", "mb_per_s", f"{title}, MB/s (longer is better)")
     return results.code

@@ -23,7 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """1 when something was not served, or wrongly."""
     results = measure(options, peers.chosen(options.servers, SERVERS))
-    streaming.tell(results, "Relayed bodies")
+    streaming.tell(results, "Relayed bodies", own="tidegate-uncached")
     return results.code
 
 

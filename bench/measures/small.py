@@ -40,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
     results = measure(options, peers.chosen(options.servers, SERVERS))
     for figure in FIGURES:
         results.table_across("server", "load", figure.field, figure.heading)
+    results.table_of_ratios("server", "requests_per_s", "tidegate", "Requests a second", across="load")
     results.picture("server", "requests_per_s", "Manifests, requests a second (longer is better)", across="load")
     return results.code
 

@@ -36,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
     results = measure(options, peers.chosen(options.servers, SERVERS))
     for figure in FIGURES:
         results.table_across("server", "load", figure.field, figure.heading)
+    results.table_of_ratios("server", "first_answer_ms", "tidegate", "First answer", across="load")
     results.picture("server", "first_answer_ms", "Start to first answer, ms (shorter is better)", across="load")
     return results.code
 

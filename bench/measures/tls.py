@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """1 when something was not served, or wrongly."""
     results = measure(options, peers.chosen(options.servers, SERVERS))
-    streaming.tell(results, "Held bodies over TLS")
+    streaming.tell(results, "Held bodies over TLS", own="tidegate-tls")
     return results.code
 
 
