@@ -2,14 +2,13 @@
 """Measures Tidegate beside other registry proxies; README.md says how. A measure is a module of `measures`."""
 
 import argparse
-import signal
 import sys
 
 sys.dont_write_bytecode = True
 
 import run_folder  # noqa: E402 (nothing is left behind in the tree)
 from measures import cold, herd, hot, index, limits, login, push, relay, small, start, tls  # noqa: E402
-from trouble import Trouble  # noqa: E402
+from trouble import Trouble, heed_termination  # noqa: E402
 
 MEASURES = {
     "hot": hot,
@@ -28,8 +27,7 @@ MEASURES = {
 
 def main() -> int:
     """Runs one measure; 1 when something could not be measured or was served wrongly."""
-    # What a measure started is ended on the way out, also when the measure is asked to end.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    heed_termination()
     parser = argparse.ArgumentParser(prog="npm run bench --", description=__doc__)
     commands = parser.add_subparsers(dest="measure", required=True)
     for name, module in MEASURES.items():

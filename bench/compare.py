@@ -7,7 +7,6 @@ is worse, 2 when something could not be measured.
 
 import argparse
 import functools
-import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from machine import machine  # noqa: E402
 from measures import cold, herd, hot, login, push, relay, small, start, tls  # noqa: E402
 from results import FOLDER, Results, figure as text_of, figures, head, line, median  # noqa: E402
 from rig import number  # noqa: E402
-from trouble import Trouble  # noqa: E402
+from trouble import Trouble, heed_termination  # noqa: E402
 
 MEASURES = {
     "hot": hot,
@@ -58,7 +57,7 @@ class Finding:
 
 def main() -> int:
     """Measures, tells, and says by its exit code whether anything is worse."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    heed_termination()
     options = _options()
     try:
         commit = resolved(options.commit)
