@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Puts what runs have found into docs/performance.md, each into the place that bears its name, with its picture.
 
-A place begins with the line `<!-- bench: NAME -->` and ends with `<!-- /bench -->`; NAME is the run's (a measure, or its
---tag). What stands between the two is replaced.
+A place begins with the line `<!-- bench: NAME -->` and ends with `<!-- /bench -->`; NAME is that of the run (a measure, or
+its --tag). What stands between the two is replaced.
 """
 
 import argparse
@@ -72,7 +72,8 @@ def _take_picture(name: str) -> None:
 
 def _format() -> None:
     """The page is held to the project's form."""
-    ran = subprocess.run([node(_ROOT), _PRETTIER, "--write", _PAGE], cwd=_ROOT, capture_output=True, text=True, check=False)
+    command = [node(_ROOT), _PRETTIER, "--write", _PAGE]
+    ran = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     if ran.returncode:
         raise Trouble(f"prettier failed: {ran.stderr.strip()}")
 
