@@ -185,6 +185,20 @@ describe('heldBody', () => {
     expect(seen.closed).toBe(1);
   });
 
+  it('has been sent when its last byte was taken, however long closing takes', async () => {
+    const { bytes, stored, buffers } = await held();
+    const close = stored.close.bind(stored);
+    stored.close = async () => {
+      await close();
+      return new Promise<never>(() => undefined);
+    };
+    const sink = new Sink();
+
+    await heldBody(stored, SIZE, buffers).sendTo(sink);
+
+    expect(sink.bytes.equals(bytes)).toBe(true);
+  });
+
   it('closes what is held when it is given up unsent', async () => {
     const { stored, seen, buffers } = await held();
     const body = heldBody(stored, SIZE, buffers);

@@ -27,11 +27,12 @@ export function heldBody(
 ): Body {
   let outlet: Outlet | undefined;
   let closed = false;
-  const finish = async () => {
+  const finish = () => {
     if (closed) return;
     closed = true;
-    // It was read: whatever closing it says, the bytes were right.
-    await stored.close().catch(() => undefined);
+    // It was read: whatever closing it says, the bytes were right. Nor is it waited for: the client has them all, and may
+    // ask for the next thing over the same connection, while nobody has ended the answer yet.
+    void stored.close().catch(() => undefined);
   };
   return {
     length,
@@ -42,12 +43,12 @@ export function heldBody(
         await send(outlet, stored, length, { buffers, check });
       } finally {
         outlet.release();
-        await finish();
+        finish();
       }
     },
     close() {
       if (outlet) outlet.break(new ClientGone());
-      else void finish();
+      else finish();
     },
   };
 }
