@@ -36,7 +36,7 @@ def measure(options: argparse.Namespace, fleet: Sequence[Make]) -> Results:
     rig = Rig(options, fleet, room=3 * (size + _LAYERS * MIB) + GIB // 2)
     blob = rig.push("perf/blob", size)
     layers = [rig.push("perf/layers", MIB, str(each)) for each in range(_LAYERS)]
-    held = {f"{options.blob_mib} MiB": [blob], "1 MiB": layers}
+    held = {f"{options.blob_mib} MiB": [blob], "1 MiB layers": layers}
     if not options.no_verify:
         rig.verify([blob, *layers])
     told = conditions(rig, blob_mib=options.blob_mib, layers=_LAYERS, seconds=options.seconds)

@@ -21,7 +21,7 @@ FIGURES = (
     Figure("cpu_s", "CPU until it is at rest, s", Better.LOWER),
     Figure("idle_mb", "idle, MiB", Better.LOWER),
 )
-_LONGEST = 60
+_LONGEST = 120
 # So often that it does not show in what is measured.
 _PAUSE = 0.002
 
