@@ -1,22 +1,33 @@
 #!/usr/bin/env python3
-"""Measures Tidegate beside other registry proxies; README.md says how. A measure is a module of the folder `measures`."""
+"""Measures Tidegate beside other registry proxies; README.md says how. A measure is a module of `measures`."""
 
 import argparse
-import signal
 import sys
 
 sys.dont_write_bytecode = True
 
-from measures import cold, herd, index, limits  # noqa: E402 (nothing is left behind in the tree)
-from trouble import Trouble  # noqa: E402
+import run_folder  # noqa: E402 (nothing is left behind in the tree)
+from measures import cold, herd, hot, index, limits, login, push, relay, small, start, tls  # noqa: E402
+from trouble import Trouble, heed_termination  # noqa: E402
 
-MEASURES = {"cold": cold, "herd": herd, "limits": limits, "index": index}
+MEASURES = {
+    "hot": hot,
+    "cold": cold,
+    "herd": herd,
+    "relay": relay,
+    "push": push,
+    "small": small,
+    "login": login,
+    "tls": tls,
+    "start": start,
+    "limits": limits,
+    "index": index,
+}
 
 
 def main() -> int:
     """Runs one measure; 1 when something could not be measured or was served wrongly."""
-    # What a measure started is ended on the way out, also when the measure is asked to end.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    heed_termination()
     parser = argparse.ArgumentParser(prog="npm run bench --", description=__doc__)
     commands = parser.add_subparsers(dest="measure", required=True)
     for name, module in MEASURES.items():
@@ -25,6 +36,7 @@ def main() -> int:
         module.add_options(command)
     options = parser.parse_args()
     try:
+        run_folder.claim()
         return MEASURES[options.measure].run(options)
     except Trouble as trouble:
         print(f"bench: {trouble}", file=sys.stderr)

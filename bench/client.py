@@ -1,17 +1,26 @@
 """The clients: one thread and one epoll for all of them, so that they cost next to nothing beside what is measured."""
 
+import contextlib
 import hashlib
 import http.client
 import selectors
 import socket
+import ssl
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from run_folder import HOST, MIB
 
 _HEAD_LIMIT = 16 * 1024
+
+
+def connection(port: int, tls: ssl.SSLContext | None = None, patience: float = 30) -> http.client.HTTPConnection:
+    """A connection for small requests, not yet open; over TLS where there is a context for it."""
+    if tls:
+        return http.client.HTTPSConnection(HOST, port, timeout=patience, context=tls)
+    return http.client.HTTPConnection(HOST, port, timeout=patience)
 
 
 def request(
@@ -20,20 +29,29 @@ def request(
     path: str,
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> tuple[int, http.client.HTTPMessage, bytes]:
     """One small request: status, headers, body."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=30)
+    asking = connection(port, tls)
     try:
-        connection.request(method, path, body, dict(headers or {}))
-        answer = connection.getresponse()
+        asking.request(method, path, body, dict(headers or {}))
+        answer = asking.getresponse()
         return answer.status, answer.headers, answer.read()
     finally:
-        connection.close()
+        asking.close()
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked for, and what the request carries."""
+
+    path: str
+    headers: Mapping[str, str]
 
 
 @dataclass
 class Pull:
-    """What the clients of one pull saw. Times are in seconds, and begin when the requests are sent."""
+    """What the clients saw. Times are in seconds, and begin when the request is sent."""
 
     seconds: float = 0.0
     bytes: int = 0
@@ -46,34 +64,72 @@ class Pull:
 
 def pull(
     port: int,
-    path: str,
-    headers: Mapping[str, str],
+    question: Question,
     *,
     clients: int = 1,
     hashing: bool = False,
+    tls: ssl.SSLContext | None = None,
     patience: float = 300,
 ) -> Pull:
-    """GETs one path with all clients at once, over connections that stand before the clock starts.
+    """Asks the same of all clients at once, over connections that stand before the clock starts.
 
-    The kernel drops the bodies (MSG_TRUNC), unless they are hashed. What has not come after `patience` seconds
-    is given up, and shows as an error.
+    The kernel drops the bodies (MSG_TRUNC), unless they are hashed or encrypted. What has not come after `patience`
+    seconds is given up, and shows as an error.
     """
-    lines = [f"GET {path} HTTP/1.1", f"Host: {HOST}:{port}", *(f"{k}: {v}" for k, v in headers.items())]
-    question = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    return _run(port, [question], clients=clients, hashing=hashing, tls=tls, patience=patience, again=False)
+
+
+def stream(
+    port: int,
+    questions: Sequence[Question],
+    *,
+    clients: int,
+    seconds: float,
+    tls: ssl.SSLContext | None = None,
+) -> Pull:
+    """For so many seconds each client asks one thing after the other over its one connection, and begins again.
+
+    The clients begin at different questions. What is under way at the end counts by the bytes that came.
+    """
+    result = _run(port, questions, clients=clients, hashing=False, tls=tls, patience=seconds, again=True)
+    if not result.bytes and not result.errors:
+        result.errors.append(f"not a byte in {seconds} seconds")
+    return result
+
+
+def _run(
+    port: int,
+    questions: Sequence[Question],
+    *,
+    clients: int,
+    hashing: bool,
+    tls: ssl.SSLContext | None,
+    patience: float,
+    again: bool,
+) -> Pull:
+    asked = [_words(port, question) for question in questions]
     buffer = bytearray(MIB)
     result = Pull()
-    transfers = [_Transfer(port, buffer, hashing) for _ in range(clients)]
+    transfers: list[_Transfer] = []
     try:
         with selectors.DefaultSelector() as selector:
-            for transfer in transfers:
-                selector.register(transfer.socket, selectors.EVENT_READ, transfer)
+            for at in range(clients):
+                transfers.append(_Transfer(_connected(port, tls), buffer, hashing, at))
+                selector.register(transfers[-1].socket, selectors.EVENT_READ, transfers[-1])
             started = time.perf_counter()
+            until = started + patience
             for transfer in transfers:
-                transfer.socket.send(question)
+                transfer.ask(asked)
             left = clients
-            while left and time.perf_counter() < started + patience:
-                for key, _ in selector.select(1):
-                    if key.data.read():
+            while left and (rest := until - time.perf_counter()) > 0:
+                for key, _ in selector.select(min(rest, 1)):
+                    transfer = key.data
+                    if not transfer.read():
+                        continue
+                    transfer.tell(result)
+                    if again and not transfer.error:
+                        transfer.ask(asked)
+                    else:
                         selector.unregister(key.fileobj)
                         left -= 1
             result.seconds = time.perf_counter() - started
@@ -81,51 +137,99 @@ def pull(
         for transfer in transfers:
             transfer.socket.close()
     for transfer in transfers:
-        transfer.tell(result, started)
+        if transfer.is_open:
+            transfer.give_up(result, is_fault=not again)
     return result
+
+
+def _words(port: int, question: Question) -> bytes:
+    fields = [f"{name}: {value}" for name, value in question.headers.items()]
+    lines = [f"GET {question.path} HTTP/1.1", f"Host: {HOST}:{port}", *fields]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def _connected(port: int, tls: ssl.SSLContext | None) -> socket.socket:
+    plain = socket.create_connection((HOST, port), 30)
+    made = tls.wrap_socket(plain, server_hostname=HOST) if tls else plain
+    made.setblocking(False)
+    return made
 
 
 class _Transfer:
     """One client: a request that is on its way, and its answer as it comes."""
 
-    def __init__(self, port: int, buffer: bytearray, hashing: bool) -> None:
-        self.socket = socket.create_connection((HOST, port), 30)
-        self.socket.setblocking(False)
+    def __init__(self, connected: socket.socket, buffer: bytearray, hashing: bool, at: int) -> None:
+        self.socket = connected
+        self.error: str | None = None
+        #: True from a request until its answer has been told of.
+        self.is_open = False
+        self._next = at
         self._buffer = buffer
-        self._hash = hashlib.sha256() if hashing else None
+        self._hashing = hashing
+        # The kernel cannot drop what it cannot read.
+        self._flags = 0 if hashing or isinstance(connected, ssl.SSLSocket) else socket.MSG_TRUNC
+
+    def ask(self, questions: Sequence[bytes]) -> None:
+        """Sends this client's next request, the last one being answered."""
+        question = questions[self._next % len(questions)]
+        self._next += 1
+        self._hash = hashlib.sha256() if self._hashing else None
         self._head = b""
         self._received = 0
         self._expected: int | None = None
         self._first: float | None = None
         self._last: float | None = None
-        self._error: str | None = None
+        self.is_open = True
+        self._asked = time.perf_counter()
+        # That the server has closed the connection shows when the answer is read.
+        with contextlib.suppress(OSError):
+            self.socket.send(question)
 
     def read(self) -> bool:
         """Takes what has come; true when there is nothing more to wait for."""
         try:
-            if self._expected is None:
-                self._read_head()
-            else:
-                self._read_body(self._expected)
-        except BlockingIOError:
+            self._read_some()
+            # What TLS has decrypted already does not show at the socket.
+            while isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() and not self._is_whole():
+                self._read_some()
+        except (BlockingIOError, ssl.SSLWantReadError):
             return False
         except (OSError, ValueError) as error:
-            self._error = f"{error} after {self._received} bytes"
-        if self._received == self._expected:
+            self.error = f"{error} after {self._received} bytes"
+        if self._is_whole():
             self._last = time.perf_counter()
-        return self._last is not None or self._error is not None
+        return self._last is not None or self.error is not None
 
-    def tell(self, result: Pull, started: float) -> None:
-        """Adds what this client saw."""
+    def tell(self, result: Pull) -> None:
+        """Adds what this client saw of its last request."""
+        self.is_open = False
         result.bytes += self._received
         if self._first is not None:
-            result.first_bytes.append(self._first - started)
+            result.first_bytes.append(self._first - self._asked)
         if self._last is None:
-            result.errors.append(self._error or f"given up after {self._received} bytes")
+            result.errors.append(self.error or f"given up after {self._received} bytes")
             return
-        result.totals.append(self._last - started)
+        result.totals.append(self._last - self._asked)
         if self._hash:
             result.digests["sha256:" + self._hash.hexdigest()] += 1
+
+    def give_up(self, result: Pull, is_fault: bool) -> None:
+        """The same of a request whose answer has not ended; that is a fault where there was no deadline to meet."""
+        if is_fault:
+            self.tell(result)
+            return
+        result.bytes += self._received
+        if self._first is not None:
+            result.first_bytes.append(self._first - self._asked)
+
+    def _is_whole(self) -> bool:
+        return self._received == self._expected
+
+    def _read_some(self) -> None:
+        if self._expected is None:
+            self._read_head()
+        else:
+            self._read_body(self._expected)
 
     def _read_head(self) -> None:
         data = self.socket.recv(_HEAD_LIMIT)
@@ -149,8 +253,7 @@ class _Transfer:
 
     def _read_body(self, expected: int) -> None:
         wanted = min(expected - self._received, len(self._buffer))
-        flags = 0 if self._hash else socket.MSG_TRUNC
-        count = self.socket.recv_into(self._buffer, wanted, flags)
+        count = self.socket.recv_into(self._buffer, wanted, self._flags)
         if count == 0:
             raise ValueError("closed")
         self._take(memoryview(self._buffer)[:count])

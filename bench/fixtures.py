@@ -1,14 +1,20 @@
-"""Blobs that cannot be compressed, made from a seed, and put into the upstream registry."""
+"""Blobs that cannot be compressed and images of them, made from a seed, and put into the upstream registry."""
 
 import hashlib
 import http.client
+import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from client import request
 from run_folder import HOST, MIB
 from trouble import Trouble
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_CONFIG = "application/vnd.oci.image.config.v1+json"
+_LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,33 @@ class Blob:
         return f"/v2/{self.repository}/blobs/{self.digest}"
 
 
+@dataclass(frozen=True)
+class Image:
+    """An image that the upstream holds, under the tag v1."""
+
+    repository: str
+    digest: str
+
+    @property
+    def by_tag(self) -> str:
+        """Where its manifest is asked for by tag."""
+        return f"/v2/{self.repository}/manifests/v1"
+
+    @property
+    def by_digest(self) -> str:
+        """Where its manifest is asked for by digest."""
+        return f"/v2/{self.repository}/manifests/{self.digest}"
+
+
+@dataclass(frozen=True)
+class File:
+    """Something to be pushed."""
+
+    path: Path
+    digest: str
+    size: int
+
+
 def chunks(seed: str, size: int) -> Iterator[bytes]:
     """`size` bytes, the same ones for the same seed."""
     source = random.Random(seed)
@@ -32,37 +65,76 @@ def chunks(seed: str, size: int) -> Iterator[bytes]:
         yield source.randbytes(min(MIB, size - at))
 
 
+def write(path: Path, seed: str, size: int) -> File:
+    """Writes a file of such bytes."""
+    hash_ = hashlib.sha256()
+    with open(path, "wb") as output:
+        for chunk in chunks(seed, size):
+            hash_.update(chunk)
+            output.write(chunk)
+    return File(path, f"sha256:{hash_.hexdigest()}", size)
+
+
 def push(port: int, repository: str, size: int, seed: str = "") -> Blob:
-    """Makes a blob and pushes it: POST, PATCH with the whole body, PUT with the digest. Another seed, another blob."""
+    """Makes a blob and pushes it. Another seed, another blob."""
+    return _push(port, repository, size, chunks(repository + seed, size))
+
+
+def push_image(port: int, repository: str, layer_size: int) -> Image:
+    """Makes an image of one layer and pushes it with the tag v1."""
+    layer = push(port, repository, layer_size)
+    root = {"type": "layers", "diff_ids": [layer.digest]}
+    config_bytes = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": root}).encode()
+    config = _push(port, repository, len(config_bytes), iter([config_bytes]))
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {"mediaType": _CONFIG, "digest": config.digest, "size": config.size},
+        "layers": [{"mediaType": _LAYER, "digest": layer.digest, "size": layer.size}],
+    }
+    body = json.dumps(manifest).encode()
+    image = Image(repository, f"sha256:{hashlib.sha256(body).hexdigest()}")
+    status, _, _ = request(port, "PUT", image.by_tag, {"Content-Type": MANIFEST}, body)
+    _expect(status, 201)
+    return image
+
+
+def _push(port: int, repository: str, size: int, body: Iterator[bytes]) -> Blob:
+    """POST, PATCH with the whole body, PUT with the digest."""
     status, headers, _ = request(port, "POST", f"/v2/{repository}/blobs/uploads/", {"Content-Length": "0"})
     _expect(status, 202)
     hash_ = hashlib.sha256()
 
-    def body() -> Iterator[bytes]:
-        for chunk in chunks(repository + seed, size):
+    def hashed() -> Iterator[bytes]:
+        for chunk in body:
             hash_.update(chunk)
             yield chunk
 
     connection = http.client.HTTPConnection(HOST, port, timeout=120)
     try:
         fields = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-        connection.request("PATCH", _upload_path(headers), body(), fields)
+        connection.request("PATCH", upload_path(headers), hashed(), fields)
         answer = connection.getresponse()
         answer.read()
         _expect(answer.status, 202)
-        path = _upload_path(answer.headers)
+        path = upload_path(answer.headers)
     finally:
         connection.close()
     digest = f"sha256:{hash_.hexdigest()}"
-    separator = "&" if "?" in path else "?"
-    status, _, _ = request(port, "PUT", f"{path}{separator}digest={digest}", {"Content-Length": "0"})
+    status, _, _ = request(port, "PUT", finishing(path, digest), {"Content-Length": "0"})
     _expect(status, 201)
     return Blob(repository, digest, size)
 
 
-def _upload_path(headers: http.client.HTTPMessage) -> str:
+def upload_path(headers: http.client.HTTPMessage) -> str:
+    """Where an upload goes on, by the answer's Location."""
     location = headers["Location"]
     return location[location.index("/v2/") :]
+
+
+def finishing(path: str, digest: str) -> str:
+    """The path by which an upload is finished."""
+    return f"{path}{'&' if '?' in path else '?'}digest={digest}"
 
 
 def _expect(status: int, wanted: int) -> None:

@@ -1,23 +1,35 @@
-"""The servers that are compared: how each is configured and started. A new one is a function here and a line in SERVERS."""
+"""The servers that are compared: how each is started. A new one is a function and a line in SERVERS."""
 
-import os
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
+import nginx
+import registries
+import tidegate
+from certificate import certificate
 from run_folder import CONFIGURATIONS, HOST, RUN, subfolder
-from server import Server, free_port, program
-from tidegate import Tidegate
+from server import Cpus, Server, free_port, program
+from trouble import Trouble
 
-Cpus = set[int] | None
+#: Makes a server from the upstream's port and the CPUs that it may run on.
+Make = Callable[[int, Cpus], Server]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A server that can be chosen: the programs that must be installed for it, and what makes it."""
+
+    needs: tuple[str, ...]
+    make: Make
 
 
 class Direct(Server):
     """No gate: the upstream itself, which is what every other figure is held against."""
 
-    def __init__(self, upstream_port: int) -> None:
+    def __init__(self, upstream_port: int, _cpus: Cpus) -> None:
         super().__init__("direct", [], upstream_port)
 
-    def start(self, patience: float = 30) -> None:
+    def start(self, patience: float = 60) -> None:
         """It runs already."""
 
     def cpu(self) -> float | None:
@@ -28,31 +40,6 @@ class Direct(Server):
 
     def memory_mb(self) -> float | None:
         return None
-
-
-def upstream(cpus: Cpus) -> Server:
-    """CNCF distribution with a store of its own; its access log tells what it was asked."""
-    store = subfolder("store")
-    port = free_port()
-    configuration = _registry("upstream", port, store, access_log=True)
-    return Server("upstream", [program("docker-registry"), "serve", configuration], port, cpus=cpus)
-
-
-def distribution(upstream_port: int, cpus: Cpus) -> Server:
-    """CNCF distribution as a pull-through cache."""
-    holds = subfolder("held", "distribution")
-    port = free_port()
-    configuration = _registry("distribution", port, holds, behind=upstream_port)
-    command = [program("docker-registry"), "serve", configuration]
-    return Server("distribution", command, port, cpus=cpus, holds=holds)
-
-
-def nginx_cache(upstream_port: int, cpus: Cpus) -> Server:
-    """nginx with proxy_cache; its lock lets one request fetch while the others wait until all has come."""
-    holds = subfolder("held", "nginx-cache")
-    port = free_port()
-    command = [program("nginx"), "-c", _nginx(port, upstream_port, holds)]
-    return Server("nginx-cache", command, port, cpus=cpus, holds=holds)
 
 
 def varnish(upstream_port: int, cpus: Cpus) -> Server:
@@ -66,74 +53,54 @@ def varnish(upstream_port: int, cpus: Cpus) -> Server:
 
 def caddy(upstream_port: int, cpus: Cpus) -> Server:
     """Caddy, which relays and holds nothing."""
-    port = free_port()
-    site = f"http://{HOST}:{port} {{\n bind {HOST}\n reverse_proxy {HOST}:{upstream_port}\n}}\n"
-    path = _write("Caddyfile", f"{{\n admin off\n auto_https off\n}}\n{site}")
+    return _caddy("caddy", upstream_port, cpus, "http")
+
+
+def caddy_tls(upstream_port: int, cpus: Cpus) -> Server:
+    """The same, over TLS."""
+    return _caddy("caddy-tls", upstream_port, cpus, "https")
+
+
+def _caddy(name: str, upstream_port: int, cpus: Cpus, scheme: str) -> Server:
+    port, trust, files = free_port(), None, ""
+    if scheme == "https":
+        trust, files = certificate().trust, f" tls {certificate().chain} {certificate().key}\n"
+    site = f"{scheme}://{HOST}:{port} {{\n bind {HOST}\n{files} reverse_proxy {HOST}:{upstream_port}\n}}\n"
+    path = CONFIGURATIONS / f"{name}.caddyfile"
+    path.write_text(f"{{\n admin off\n auto_https off\n}}\n{site}")
     command = [program("caddy"), "run", "--config", path, "--adapter", "caddyfile"]
     env = {"XDG_DATA_HOME": str(RUN), "XDG_CONFIG_HOME": str(RUN)}
-    return Server("caddy", command, port, cpus=cpus, env=env)
+    return Server(name, command, port, cpus=cpus, env=env, tls=trust)
 
 
-# By name: the program that must be installed (None: nothing), and what makes the server.
-SERVERS: dict[str, tuple[str | None, Callable[[int, Cpus], Server]]] = {
-    "direct": (None, lambda upstream_port, cpus: Direct(upstream_port)),
-    "tidegate": (None, Tidegate),
-    "distribution": ("docker-registry", distribution),
-    "nginx-cache": ("nginx", nginx_cache),
-    "varnish": ("varnishd", varnish),
-    "caddy": ("caddy", caddy),
+SERVERS: Mapping[str, Peer] = {
+    "direct": Peer((), Direct),
+    **{name: Peer((), variant.make) for name, variant in tidegate.VARIANTS.items()},
+    "distribution": Peer(("docker-registry",), registries.pull_through),
+    "distribution-plain": Peer(("docker-registry",), registries.plain),
+    "distribution-htpasswd": Peer(("docker-registry", "htpasswd"), registries.with_htpasswd),
+    "distribution-tls": Peer(("docker-registry", "openssl"), registries.pull_through_tls),
+    "nginx-cache": Peer(("nginx",), nginx.cache),
+    "nginx-pass": Peer(("nginx",), nginx.relay),
+    "nginx-htpasswd": Peer(("nginx", "htpasswd"), nginx.with_htpasswd),
+    "nginx-tls": Peer(("nginx", "openssl"), nginx.cache_tls),
+    "varnish": Peer(("varnishd",), varnish),
+    "caddy": Peer(("caddy",), caddy),
+    "caddy-tls": Peer(("caddy", "openssl"), caddy_tls),
 }
 
 
-def _write(name: str, text: str) -> Path:
-    path = CONFIGURATIONS / name
-    path.write_text(text)
-    return path
+def chosen(names: str | None, usual: Sequence[str]) -> list[Make]:
+    """Those that are named, else the usual ones; one whose program is missing is left out, and told."""
+    return list(_made(names.split(",") if names else usual))
 
 
-def _registry(
-    name: str, port: int, store: Path, *, behind: int | None = None, access_log: bool = False
-) -> Path:
-    proxy = f"proxy: {{remoteurl: 'http://{HOST}:{behind}'}}\n" if behind else ""
-    return _write(
-        f"{name}.yml",
-        f"""version: 0.1
-log: {{accesslog: {{disabled: {str(not access_log).lower()}}}, level: error}}
-storage:
-  cache: {{blobdescriptor: inmemory}}
-  filesystem: {{rootdirectory: '{store}'}}
-  delete: {{enabled: true}}
-  maintenance: {{uploadpurging: {{enabled: false}}}}
-http: {{addr: '{HOST}:{port}'}}
-{proxy}""",
-    )
-
-
-def _nginx(port: int, upstream_port: int, holds: Path) -> Path:
-    temporary = subfolder("nginx")
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    folders = "\n  ".join(f'{kind}_temp_path "{temporary}/{kind}";' for kind in kinds)
-    # As root, workers would run as somebody who may not read the run's folder.
-    user = "user root;" if os.geteuid() == 0 else ""
-    return _write(
-        "nginx.conf",
-        f"""daemon off; {user} worker_processes 1; pid "{temporary}/pid"; error_log stderr error;
-events {{ worker_connections 4096; }}
-http {{
-  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
-  {folders}
-  proxy_cache_path "{holds}" levels=1:2 keys_zone=blobs:50m max_size=8g inactive=7d use_temp_path=off;
-  upstream registry {{ server {HOST}:{upstream_port}; keepalive 64; }}
-  server {{
-    listen {HOST}:{port};
-    location /v2/ {{
-      proxy_pass http://registry; proxy_http_version 1.1;
-      proxy_set_header Connection ""; proxy_set_header Host $http_host;
-      proxy_buffers 16 64k; proxy_busy_buffers_size 128k; proxy_buffer_size 64k;
-      proxy_cache blobs; proxy_cache_key $uri; proxy_cache_valid 200 1h;
-      proxy_cache_lock on; proxy_cache_lock_timeout 300s; proxy_cache_lock_age 300s;
-    }}
-  }}
-}}
-""",
-    )
+def _made(names: Sequence[str]) -> Iterator[Make]:
+    for name in names:
+        if name not in SERVERS:
+            raise Trouble(f"there is no server {name}; there are {', '.join(SERVERS)}")
+        missing = [needed for needed in SERVERS[name].needs if not program(needed)]
+        if missing:
+            print(f"left out: {name} ({', '.join(missing)} not installed)", flush=True)
+            continue
+        yield SERVERS[name].make

@@ -1,36 +1,49 @@
-"""What pulls are measured on: the upstream with its access log, the servers, and which CPU each runs on."""
+"""What measures of servers share: the upstream with its access log, the servers, their turns, and who runs where."""
 
 import argparse
 import os
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import fixtures
 import peers
+import registries
 import run_folder
-from client import Pull, pull
+from client import Pull, Question, pull, stream
 from fixtures import Blob
-from run_folder import GIB, MIB
-from server import Server, program
+from peers import Make
+from results import Results
+from run_folder import MIB
+from server import Cpus, Server, free_port, program
 from trouble import Trouble
 
-
+# Those of the whole run: a rig takes all but one away from the process itself.
+_CPUS = sorted(os.sched_getaffinity(0))
 _WARMING = 8
+_SINK = Path(__file__).resolve().parent / "sink.py"
 
 
-def add_options(parser: argparse.ArgumentParser, rounds: int) -> None:
+def add_options(parser: argparse.ArgumentParser, servers: Sequence[str], rounds: int) -> None:
     """The options that all measures of servers have."""
-    names = ", ".join(peers.SERVERS)
-    parser.add_argument("--servers", help=f"which, separated by commas: {names} (all)")
+    known = ", ".join(peers.SERVERS)
+    parser.add_argument(
+        "--servers", help=f"which, separated by commas, of {known} (here, as far as installed: {', '.join(servers)})"
+    )
     parser.add_argument("--rounds", type=number(1, 50), default=rounds, help="(%(default)s)")
     parser.add_argument("--unpinned", action="store_true", help="let everything run on every CPU")
+    parser.add_argument("--no-verify", action="store_true", help="do not check the answers beforehand")
+    parser.add_argument("--tag", help="name of the result's files (the measure's)")
+
+
+def add_warmed(parser: argparse.ArgumentParser) -> None:
+    """The option of measures that begin with nothing held."""
     parser.add_argument(
         "--warmed",
         action="store_true",
         help=f"pull {_WARMING} other blobs of 1 MiB first, as a server that has run for a while",
     )
-    parser.add_argument("--no-verify", action="store_true", help="do not check the bytes beforehand")
-    parser.add_argument("--tag", help="name of the result's files (the measure's)")
 
 
 def number(least: int, most: int) -> Callable[[str], int]:
@@ -44,71 +57,103 @@ def number(least: int, most: int) -> Callable[[str], int]:
     return read
 
 
-class Rig:
-    """The upstream with one blob, and the servers before it, none of them started."""
+def numbers(least: int, most: int) -> Callable[[str], list[int]]:
+    """An argparse type: several of these, separated by commas."""
+    one = number(least, most)
+    return lambda text: [one(word) for word in text.split(",")]
 
-    def __init__(self, options: argparse.Namespace, repository: str, size: int) -> None:
-        run_folder.claim()
-        # The upstream's copy, a server's two (what is written and what is kept), and room for the rest.
-        run_folder.require_room(3 * size + GIB // 2)
+
+class Rig:
+    """The upstream, empty, and the servers before it, none of them started."""
+
+    def __init__(self, options: argparse.Namespace, fleet: Sequence[Make], *, room: int, sink: bool = False) -> None:
+        """`room` is what the run needs for its files; `sink` takes an upstream that swallows what is pushed."""
+        run_folder.require_room(room)
         self.rounds: int = options.rounds
+        self.failures = 0
         server_cpus, other_cpus = _halves(options.unpinned)
         self.pinned = server_cpus is not None
-        if not program("docker-registry"):
-            raise Trouble("the upstream is docker-registry; install it (Debian: apt-get install docker-registry)")
-        self.upstream = peers.upstream(other_cpus)
-        self.servers = [make(self.upstream.port, server_cpus) for make in _chosen(options.servers)]
-        if other_cpus:
-            os.sched_setaffinity(0, other_cpus)
+        self.upstream = _sink(other_cpus) if sink else _upstream(other_cpus)
+        self.servers = [make(self.upstream.port, server_cpus) for make in fleet]
+        os.sched_setaffinity(0, other_cpus or _CPUS)
         self.upstream.start()
-        self.blob: Blob = fixtures.push(self.upstream.port, repository, size)
-        self.warming = [
-            fixtures.push(self.upstream.port, "perf/warming", MIB, str(index))
-            for index in range(_WARMING if options.warmed else 0)
-        ]
-        self.failures = 0
+        self.warming: list[Blob] = []
 
-    def turns(self) -> Iterator[tuple[int, Server]]:
-        """Each server in each round, started with nothing held and at rest; ended afterwards."""
+    def push(self, repository: str, size: int, seed: str = "") -> Blob:
+        """Puts a blob into the upstream."""
+        return fixtures.push(self.upstream.port, repository, size, seed)
+
+    def turns(self, ready: Callable[[Server], None]) -> Iterator[tuple[int, Server]]:
+        """Each server in each round, started with nothing held, made ready, and at rest; ended afterwards.
+
+        Every other round goes through them backwards, so that none is always the one that comes after another.
+        """
         for round_ in range(self.rounds):
-            for server in self.servers:
+            # What is said of another server beside `direct` in the same round needs its figure first.
+            first = [server for server in self.servers if isinstance(server, peers.Direct)]
+            others = [server for server in self.servers if server not in first]
+            for server in first + (others[::-1] if round_ % 2 else others):
                 print(f"round {round_ + 1} of {self.rounds}: {server.name}", flush=True)
                 server.cold_start()
-                for blob in self.warming:
-                    self.pull(server, blob=blob)
-                server.headers(self.blob.repository)
+                ready(server)
                 server.settle()
                 server.forget_peak()
                 yield round_, server
                 server.clear()
 
-    def pull(
-        self, server: Server, clients: int = 1, *, hashing: bool = False, blob: Blob | None = None
-    ) -> Pull:
-        """All clients GET the blob, or another one, at once; what went wrong is told and counted."""
-        blob = blob or self.blob
-        headers = server.headers(blob.repository)
-        result = pull(server.port, blob.path, headers, clients=clients, hashing=hashing)
+    def warm(self, server: Server, wanted: Blob) -> None:
+        """Pulls the small blobs that a server has served before, if there are any, and logs in for the wanted one."""
+        for blob in self.warming:
+            self.pull(server, blob)
+        server.headers(wanted.repository)
+
+    def prepare_warming(self) -> None:
+        """Puts the small blobs into the upstream that warm() pulls."""
+        self.warming = [self.push("perf/warming", MIB, str(each)) for each in range(_WARMING)]
+
+    def pull(self, server: Server, blob: Blob, clients: int = 1, *, hashing: bool = False) -> Pull:
+        """All clients GET the blob at once; what went wrong is told and counted."""
+        result = pull(server.port, question(server, blob), clients=clients, hashing=hashing, tls=server.tls)
         wrong = {got: count for got, count in result.digests.items() if got != blob.digest}
-        faults = result.errors + [f"{count} × {got} in place of {blob.digest}" for got, count in wrong.items()]
+        mistaken = [f"{count} × {got} in place of {blob.digest}" for got, count in wrong.items()]
+        self.fault(server, result.errors + mistaken)
+        return result
+
+    def stream(self, server: Server, blobs: Sequence[Blob], clients: int, seconds: float) -> Pull:
+        """All clients GET the blobs again and again for so many seconds; what went wrong is told and counted."""
+        asked = [question(server, blob) for blob in blobs]
+        result = stream(server.port, asked, clients=clients, seconds=seconds, tls=server.tls)
+        self.fault(server, result.errors)
+        return result
+
+    def fault(self, server: Server, faults: Sequence[str]) -> None:
+        """Tells and counts what went wrong, if anything did."""
         if faults:
             self.failures += 1
             print(f"  {server.name}: {len(faults)} faults, the first: {faults[0]}", flush=True)
-        return result
 
-    def verify(self, clients: int = 1) -> None:
+    def verify(self, blobs: Sequence[Blob], clients: int = 1) -> None:
         """Outside of the timed rounds: every client of a cold server, and one after them, gets the right bytes."""
         for server in self.servers:
             server.cold_start()
-            first = self.pull(server, clients, hashing=True)
-            second = self.pull(server, hashing=True)
-            right = first.digests[self.blob.digest] + second.digests[self.blob.digest]
-            print(f"verified {server.name}: {right} of {clients + 1} digests right", flush=True)
+            right = 0
+            for blob in blobs:
+                first = self.pull(server, blob, clients, hashing=True)
+                second = self.pull(server, blob, hashing=True)
+                right += first.digests[blob.digest] + second.digests[blob.digest]
+            print(f"verified {server.name}: {right} of {(clients + 1) * len(blobs)} digests right", flush=True)
             server.clear()
 
-    def asked(self) -> "Asked":
+    def asked(self, blob: Blob) -> "Asked":
         """Counts what the upstream is asked for the blob from here on."""
-        return Asked(self.upstream, self.blob)
+        return Asked(self.upstream, blob)
+
+    def end(self, results: Results) -> Results:
+        """Ends all; the results, with what went wrong."""
+        for server in [*self.servers, self.upstream]:
+            server.clear()
+        results.failures = self.failures
+        return results
 
 
 class Asked:
@@ -131,15 +176,29 @@ class Asked:
             return sum(self._wanted in line for line in log)
 
 
-def usage(server: Server, cpu_before: float | None, memory_before: float | None) -> dict[str, float | None]:
-    """CPU seconds and memory of a pull, once the server is at rest again. None where there is no server."""
-    server.settle()
-    cpu, peak = server.cpu(), server.peak_mb()
-    return {
-        "cpu_s": None if cpu is None or cpu_before is None else cpu - cpu_before,
-        "peak_mb": peak,
-        "above_idle_mb": None if peak is None or memory_before is None else peak - memory_before,
-    }
+class Usage:
+    """What a server uses from the moment at which this is made; it is to be at rest then."""
+
+    def __init__(self, server: Server) -> None:
+        server.forget_peak()
+        self._server = server
+        self._cpu = server.cpu()
+        self._memory = server.memory_mb()
+
+    def found(self) -> dict[str, float | None]:
+        """CPU seconds and memory, once the server is at rest again. None where there is no server."""
+        self._server.settle()
+        cpu, peak = self._server.cpu(), self._server.peak_mb()
+        return {
+            "cpu_s": None if cpu is None or self._cpu is None else cpu - self._cpu,
+            "peak_mb": peak,
+            "above_idle_mb": None if peak is None or self._memory is None else peak - self._memory,
+        }
+
+
+def question(server: Server, blob: Blob) -> Question:
+    """How a server is asked for a blob."""
+    return Question(blob.path, server.headers(blob.repository))
 
 
 def megabytes_per_second(result: Pull) -> float:
@@ -147,31 +206,29 @@ def megabytes_per_second(result: Pull) -> float:
     return result.bytes / result.seconds / 1e6
 
 
-def conditions(rig: Rig, clients: int) -> dict[str, object]:
+def each(amount: float | None, count: float, unit: float) -> float | None:
+    """How much of something goes with `unit` of what `count` tells; None where nothing is known."""
+    return None if amount is None or not count else amount / count * unit
+
+
+def conditions(rig: Rig, **more: object) -> dict[str, object]:
     """What a table must say of how it came about."""
-    return {
-        "blob_mib": rig.blob.size // MIB,
-        "clients": clients,
-        "rounds": rig.rounds,
-        "pinned": "yes" if rig.pinned else "no",
-        "warmed": "yes" if rig.warming else "no",
-    }
+    return {**more, "rounds": rig.rounds, "pinned": "yes" if rig.pinned else "no"}
 
 
-def _chosen(names: str | None) -> Iterator[Callable[[int, set[int] | None], Server]]:
-    for name in names.split(",") if names else peers.SERVERS:
-        if name not in peers.SERVERS:
-            raise Trouble(f"there is no server {name}; there are {', '.join(peers.SERVERS)}")
-        needed, make = peers.SERVERS[name]
-        if needed and not program(needed):
-            print(f"left out: {name} ({needed} is not installed)", flush=True)
-            continue
-        yield make
+def _upstream(cpus: Cpus) -> Server:
+    if not program("docker-registry"):
+        raise Trouble("the upstream is docker-registry; install it (Debian: apt-get install docker-registry)")
+    return registries.upstream(cpus)
 
 
-def _halves(unpinned: bool) -> tuple[set[int] | None, set[int] | None]:
+def _sink(cpus: Cpus) -> Server:
+    port = free_port()
+    return Server("sink", [sys.executable, "-B", _SINK, port], port, cpus=cpus)
+
+
+def _halves(unpinned: bool) -> tuple[Cpus, Cpus]:
     """The CPU of the server, and the one of all else; None where nothing is pinned."""
-    cpus = sorted(os.sched_getaffinity(0))
-    if unpinned or len(cpus) < 2:
+    if unpinned or len(_CPUS) < 2:
         return None, None
-    return {cpus[0]}, {cpus[1]}
+    return {_CPUS[0]}, {_CPUS[1]}

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterable
@@ -15,6 +16,9 @@ from trouble import Trouble
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _SYSTEM_PATH = os.pathsep.join(["/usr/local/sbin", "/usr/sbin", "/sbin"])
+#: The CPUs that a process may run on; None: any.
+Cpus = set[int] | None
+
 PATH = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{_SYSTEM_PATH}"
 
 
@@ -38,15 +42,20 @@ class Server:
         command: Iterable[object],
         port: int,
         *,
-        cpus: set[int] | None = None,
+        cpus: Cpus = None,
         env: dict[str, str] | None = None,
         holds: Path | None = None,
         cwd: Path | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`cpus` are those it may run on (None: any), `holds` is the folder that makes it warm."""
+        """`cpus` are those it may run on (None: any), `holds` is the folder that makes it warm.
+
+        `tls` is what its clients need to trust it, where it speaks TLS.
+        """
         self.name = name
         self.port = port
         self.holds = holds
+        self.tls = tls
         self._command = [str(part) for part in command]
         self._cpus = cpus
         # Nothing else of the environment: a proxy or a setting of the operator's would be measured, too.
@@ -55,13 +64,27 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         atexit.register(self.stop)
 
-    def headers(self, repository: str) -> dict[str, str]:
-        """What a request for a repository carries."""
-        del repository
+    def headers(self, repository: str, actions: str = "pull") -> dict[str, str]:
+        """What a request for a repository carries, for it to be allowed these actions."""
+        del repository, actions
         return {}
 
-    def start(self, patience: float = 30) -> None:
+    def login(self) -> tuple[str, dict[str, str]]:
+        """The path and the headers by which a client logs in, with a name and a password."""
+        return "/v2/", self.headers("")
+
+    def start(self, patience: float = 60) -> None:
         """Starts the process, and returns when it is ready. Raises Trouble when that takes too long."""
+        self.launch()
+        deadline = time.monotonic() + patience
+        while not self._is_ready():
+            if not self.is_running or time.monotonic() > deadline:
+                self.stop()
+                raise Trouble(f"{self.name} did not start; {self.log} says why")
+            time.sleep(0.05)
+
+    def launch(self) -> None:
+        """Starts the process, and waits for nothing."""
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
                 self._command,
@@ -73,12 +96,11 @@ class Server:
                 start_new_session=True,
                 preexec_fn=self._pin if self._cpus else None,
             )
-        deadline = time.monotonic() + patience
-        while not self._is_ready():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise Trouble(f"{self.name} did not start; {self.log} says why")
-            time.sleep(0.05)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has been started and has not ended."""
+        return self._process is not None and self._process.poll() is None
 
     def cold_start(self) -> None:
         """Starts it with nothing held."""

@@ -1,51 +1,82 @@
 """Tidegate as its users run it: `node dist/main.js` with its own Node, accounts, tokens, throttling and its cache."""
 
-import base64
 import json
 import os
 import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from certificate import certificate
 from client import request
+from htpasswd import basic
 from run_folder import HOST, subfolder
-from server import Server, free_port, program
+from server import Cpus, Server, free_port, program
 from trouble import Trouble
 
 #: The checkout that is measured; it must be built.
 ROOT = Path(os.environ.get("TIDEGATE_ROOT") or Path(__file__).resolve().parent.parent).resolve()
 
+# What the accounts of the runs may do; a new account may pull, so one that pulls needs no list.
+_PUSHING = [{"repository": "**", "actions": ["pull", "push"]}]
 
-def node() -> str:
-    """The project's own Node, else the one that is installed."""
-    own = ROOT / "node_modules" / "node" / "bin" / "node"
+
+def node(root: Path = ROOT) -> str:
+    """A checkout's own Node, else the one that is installed."""
+    own = root / "node_modules" / "node" / "bin" / "node"
     found = str(own) if own.is_file() else program("node")
     if not found:
         raise Trouble("there is no Node; type: npm ci")
     return found
 
 
-class Tidegate(Server):
-    """The gate before the upstream, with one account, whose token every request carries."""
+@dataclass(frozen=True)
+class Variant:
+    """One way of running the gate."""
 
-    def __init__(self, upstream_port: int, cpus: set[int] | None) -> None:
-        main = ROOT / "dist" / "main.js"
+    name: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    tls: bool = False
+
+    def make(self, upstream_port: int, cpus: Cpus, *, name: str | None = None, root: Path = ROOT) -> Server:
+        """The gate of a checkout, under another name when there are several."""
+        return Tidegate(name or self.name, root, upstream_port, cpus, self)
+
+
+VARIANTS = {
+    variant.name: variant
+    for variant in (
+        Variant("tidegate"),
+        Variant("tidegate-uncached", {"CACHE": "off"}),
+        Variant("tidegate-tls", tls=True),
+    )
+}
+
+
+class Tidegate(Server):
+    """The gate before the upstream, with an account whose token every request carries."""
+
+    def __init__(self, name: str, root: Path, upstream_port: int, cpus: Cpus, variant: Variant) -> None:
+        main = root / "dist" / "main.js"
         if not main.is_file():
             raise Trouble(f"{main} is not there; type: npm run build")
         port = free_port()
         # Secrets, accounts, index and cache: all is made anew with each cold start.
-        holds = subfolder("held", "tidegate")
+        holds = subfolder("held", name)
         self._admin_password = secrets.token_urlsafe(16)
-        self._password = secrets.token_urlsafe(16)
-        self._tokens: dict[str, str] = {}
+        self._passwords: dict[str, str] = {}
+        self._tokens: dict[tuple[str, str], str] = {}
+        files = certificate() if variant.tls else None
         super().__init__(
-            "tidegate",
-            [node(), main],
+            name,
+            [node(root), main],
             port,
             cpus=cpus,
             holds=holds,
             # Not the checkout, whose .env would count.
             cwd=subfolder("empty"),
+            tls=files.trust if files else None,
             env={
                 "HOST": HOST,
                 "PORT": str(port),
@@ -56,44 +87,64 @@ class Tidegate(Server):
                 "RATE_LIMIT": "1000000/s",
                 "RATE_BURST": "10000000",
                 "MAX_CONNECTIONS": "100000",
+                **({"TLS_CERT_FILE": str(files.chain), "TLS_KEY_FILE": str(files.key)} if files else {}),
+                **variant.settings,
                 **_chosen_settings(),
             },
         )
 
-    def start(self, patience: float = 30) -> None:
-        """Starts the gate, and makes the account over REST."""
-        super().start(patience)
+    def launch(self) -> None:
+        """Starts the process; what was known of accounts and tokens is forgotten, for they may be gone."""
+        self._passwords.clear()
         self._tokens.clear()
-        account = {"username": "bench", "password": self._password}
+        super().launch()
+
+    def headers(self, repository: str, actions: str = "pull") -> dict[str, str]:
+        """A token for the repository, fetched once after each start."""
+        key = repository, actions
+        if key not in self._tokens:
+            path, headers = self._login(repository, actions)
+            status, _, body = self._ask("GET", path, headers)
+            if status != 200:
+                raise Trouble(f"{self.name} answered {status} to a login: {body[:200]!r}")
+            self._tokens[key] = json.loads(body)["token"]
+        return {"Authorization": f"Bearer {self._tokens[key]}"}
+
+    def login(self) -> tuple[str, dict[str, str]]:
+        """At the token endpoint, for a repository."""
+        return self._login("perf/login", "pull")
+
+    def _login(self, repository: str, actions: str) -> tuple[str, dict[str, str]]:
+        username = "pusher" if "push" in actions else "bench"
+        if username not in self._passwords:
+            self._make_account(username, _PUSHING if "push" in actions else None)
+        scope = quote(f"repository:{repository}:{actions}")
+        path = f"/v2/auth?service=tidegate&scope={scope}"
+        return path, {"Authorization": basic(username, self._passwords[username])}
+
+    def _make_account(self, username: str, access: object) -> None:
+        """An account with a new password, over REST."""
+        password = secrets.token_urlsafe(16)
+        account = {"username": username, "password": password, **({"access": access} if access else {})}
         headers = {
             "Content-Type": "application/json",
-            "Authorization": _basic("admin", self._admin_password),
+            "Authorization": basic("admin", self._admin_password),
         }
-        status, _, body = request(self.port, "POST", "/admin/users", headers, json.dumps(account).encode())
-        if status not in (201, 409):
-            raise Trouble(f"tidegate answered {status} to a new account: {body[:200]!r}")
+        status, _, body = self._ask("POST", "/admin/users", headers, json.dumps(account).encode())
+        if status != 201:
+            raise Trouble(f"{self.name} answered {status} to a new account: {body[:200]!r}")
+        self._passwords[username] = password
 
-    def headers(self, repository: str) -> dict[str, str]:
-        """A token for the repository, fetched once after each start."""
-        if repository not in self._tokens:
-            scope = quote(f"repository:{repository}:pull")
-            headers = {"Authorization": _basic("bench", self._password)}
-            path = f"/v2/auth?service=tidegate&scope={scope}"
-            status, _, body = request(self.port, "GET", path, headers)
-            if status != 200:
-                raise Trouble(f"tidegate answered {status} to a login: {body[:200]!r}")
-            self._tokens[repository] = json.loads(body)["token"]
-        return {"Authorization": f"Bearer {self._tokens[repository]}"}
+    def _ask(
+        self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None
+    ) -> tuple[int, object, bytes]:
+        return request(self.port, method, path, headers, body, self.tls)
 
     def _is_ready(self) -> bool:
         try:
-            return request(self.port, "GET", "/health/ready")[0] == 200
+            return self._ask("GET", "/health/ready")[0] == 200
         except OSError:
             return False
-
-
-def _basic(username: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
 def _chosen_settings() -> dict[str, str]:

@@ -24,6 +24,7 @@ tools=(
   caddy:caddy
   systemd-analyze:systemd
   kubectl:kubernetes-client
+  python3:python3
 )
 
 PATH="$PATH:/usr/sbin:/sbin"

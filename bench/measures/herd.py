@@ -2,12 +2,24 @@
 
 import argparse
 import statistics
+from collections.abc import Sequence
 
+import peers
+from figures import Better, Figure
+from peers import Make
 from results import Results
-from rig import Rig, add_options as add_rig_options, conditions, megabytes_per_second, number, usage
+from rig import Rig, Usage, add_options as add_rig_options, add_warmed, conditions, megabytes_per_second, number
 from run_folder import GIB, MIB
 from trouble import Trouble
 
+SERVERS = ("direct", "tidegate", "distribution", "nginx-cache", "varnish", "caddy")
+FIGURES = (
+    Figure("upstream_gets", "upstream GETs", Better.LOWER),
+    Figure("first_byte_ms", "first byte, ms", Better.LOWER),
+    Figure("total_s", "last byte, s", Better.LOWER),
+    Figure("cpu_s", "CPU, s", Better.LOWER),
+    Figure("above_idle_mb", "above idle, MiB", Better.LOWER),
+)
 _COLUMNS = {
     "upstream_gets": "upstream GETs",
     "served": "served",
@@ -23,33 +35,49 @@ _MOST = 64 * GIB
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
-    add_rig_options(parser, rounds=5)
+    add_rig_options(parser, SERVERS, rounds=5)
+    add_warmed(parser)
     parser.add_argument("--clients", type=number(1, 1000), default=32, help="(%(default)s)")
     parser.add_argument("--blob-mib", type=number(1, 4096), default=64, help="size of the blob (%(default)s)")
 
 
 def run(options: argparse.Namespace) -> int:
     """1 when something was not served, or wrongly."""
-    if options.clients * options.blob_mib * MIB > _MOST:
+    results = measure(options, peers.chosen(options.servers, SERVERS))
+    results.table("server", _COLUMNS)
+    results.table_of_ratios("server", "total_s", "tidegate", "Time to the last byte")
+    title = f"{options.clients} clients, one cold blob of {options.blob_mib} MiB"
+    results.picture("server", "total_s", f"{title}, seconds to the last byte (shorter is better)")
+    return results.code
+
+
+def measure(options: argparse.Namespace, fleet: Sequence[Make]) -> Results:
+    """One herd in each turn."""
+    size = options.blob_mib * MIB
+    if options.clients * size > _MOST:
         raise Trouble(f"that is more than {_MOST // GIB} GiB a round; take fewer clients or a smaller blob")
-    rig = Rig(options, "perf/herd", options.blob_mib * MIB)
+    rig = Rig(options, fleet, room=3 * size + GIB // 2)
+    blob = rig.push("perf/herd", size)
+    if options.warmed:
+        rig.prepare_warming()
     if not options.no_verify:
-        rig.verify(options.clients)
-    results = Results(options.tag or "herd", conditions(rig, options.clients))
-    for round_, server in rig.turns():
-        cpu, memory, asked = server.cpu(), server.memory_mb(), rig.asked()
-        result = rig.pull(server, options.clients)
-        used = usage(server, cpu, memory)
-        first = statistics.median(result.first_bytes) * 1000 if result.first_bytes else None
+        rig.verify([blob], options.clients)
+    told = conditions(
+        rig, blob_mib=options.blob_mib, clients=options.clients, warmed="yes" if options.warmed else "no"
+    )
+    results = Results(options.tag or "herd", told)
+    for round_, server in rig.turns(lambda each: rig.warm(each, blob)):
+        usage, asked = Usage(server), rig.asked(blob)
+        result = rig.pull(server, blob, options.clients)
+        used = usage.found()
         results.add(
             server=server.name,
             round=round_,
             upstream_gets=asked.gets(),
             served=len(result.totals),
-            first_byte_ms=first,
+            first_byte_ms=statistics.median(result.first_bytes) * 1000 if result.first_bytes else None,
             total_s=max(result.totals, default=None),
             mb_per_s=megabytes_per_second(result),
             **used,
         )
-    results.table("server", _COLUMNS)
-    return 1 if rig.failures else 0
+    return rig.end(results)

@@ -20,7 +20,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the script with the project's Node, its files in the run's folder; the script's own exit code."""
-    run_folder.claim()
     env = {**os.environ, "TIDEGATE_ROOT": str(ROOT), "TMPDIR": str(run_folder.subfolder("index"))}
     try:
         ran = subprocess.run([node(), _SCRIPT, *options.rest], env=env, timeout=_LONGEST, check=False)

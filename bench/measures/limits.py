@@ -30,7 +30,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measures each limit in turn."""
-    run_folder.claim()
     run_folder.require_room(_FILE + GIB // 4)
     file = run_folder.subfolder("limits") / "file"
     with open(file, "wb") as output:

@@ -26,6 +26,7 @@ export const TOOLS = [
   'caddy',
   'systemd-analyze',
   'kubectl',
+  'python3',
 ] as const;
 export type Tool = (typeof TOOLS)[number];
 

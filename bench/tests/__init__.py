@@ -1,0 +1,1 @@
+"""Tests of the harness: npm run bench:test."""
