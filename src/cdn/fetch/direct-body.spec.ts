@@ -7,9 +7,10 @@ import {
   type Behaviour,
 } from '../../../test/support/fault-server';
 import { eventually } from '../../../test/support/lifecycle';
+import { hasherFor } from '../../oci/digest';
 import { DigestMismatch } from './digest-mismatch';
-import { directBody } from './direct-body';
-import { ClientGone } from '../body/outlet';
+import { directBody, passOn, type Passage } from './direct-body';
+import { ClientGone, Outlet } from '../body/outlet';
 import { UpstreamContent } from './upstream-content';
 
 const { bytes, digest } = contentOf(300_000);
@@ -50,6 +51,23 @@ describe('directBody', () => {
 
     await expect(sending).rejects.toBeInstanceOf(DigestMismatch);
     expect(sink.received).toBe(Number(content.position) - 1);
+  });
+
+  it('tells of wrong content that it was wrong, and of no other end', async () => {
+    const { content: wrong } = await opened(corrupt(bytes));
+    const { content: silent } = await opened(stallAfter(bytes, 1000));
+    const told = [wrong, silent].map((content) => jest.spyOn(content, 'distrust'));
+    const sink = new Sink();
+
+    await directBody(wrong, bytes.length, digest)
+      .sendTo(new Sink())
+      .catch(() => undefined);
+    const left = directBody(silent, bytes.length, digest).sendTo(sink);
+    await eventually('the first bytes', () => sink.received === 1000);
+    sink.destroy();
+    await left.catch(() => undefined);
+
+    expect(told.map((each) => each.mock.calls.length)).toEqual([1, 0]);
   });
 
   it('sends a part, unverified', async () => {
@@ -107,5 +125,70 @@ describe('directBody', () => {
     else await expect(body.sendTo(gone)).rejects.toBeInstanceOf(ClientGone);
 
     await eventually('the connection ends', () => server.open === 0);
+  });
+});
+
+describe('passOn', () => {
+  const hashOf = (end: number) => hasherFor(digest).update(bytes.subarray(0, end));
+
+  async function sent(behaviour: Behaviour, part: { from: number; to?: number }, passage: Passage) {
+    const { server, content } = await opened(behaviour, part);
+    const sink = new Sink();
+    const outcome = await passOn(new Outlet(sink), content, passage).catch(
+      (error: unknown) => error,
+    );
+    return { server, outcome, sent: sink.bytes };
+  }
+
+  it('sends what was withheld, then what the client lacks, and proves with it what came before', async () => {
+    const passage = {
+      from: 120_000,
+      withheld: bytes.subarray(119_990, 120_000),
+      check: { digest, hash: hashOf(150_000), at: 150_000 },
+    };
+
+    const got = await sent(serving(bytes), { from: 100_000 }, passage);
+
+    expect(got.outcome).toBeUndefined();
+    expect(got.sent.equals(bytes.subarray(119_990))).toBe(true);
+  });
+
+  it('keeps back the last byte of what does not hash to its digest, counted from its very beginning', async () => {
+    const check = { digest, hash: hashOf(99_999), at: 100_000 };
+
+    const got = await sent(serving(bytes), { from: 100_000 }, { from: 100_000, check });
+
+    expect(got.outcome).toBeInstanceOf(DigestMismatch);
+    expect(got.sent.equals(bytes.subarray(100_000, -1))).toBe(true);
+  });
+
+  it('does not wait for the proof of a part that others follow', async () => {
+    const check = { digest, hash: hashOf(0), at: 0 };
+
+    const got = await sent(
+      stallAfter(bytes, 250_000),
+      { from: 0 },
+      { from: 0, to: 200_000, check },
+    );
+
+    expect(got.outcome).toBeUndefined();
+    expect(got.sent.equals(bytes.subarray(0, 200_000))).toBe(true);
+    await eventually('the connection ends', () => got.server.open === 0);
+  });
+
+  it('looks for a byte behind a part that may be the last one, where nobody knows the end', async () => {
+    const check = { digest, hash: hashOf(0), at: 0 };
+    const passage = { from: 0, to: bytes.length, check };
+
+    const right = await sent(unannounced(bytes), { from: 0 }, passage);
+    const wrong = await sent(
+      unannounced(Buffer.from(bytes).fill(1, 7, 9)),
+      { from: 0 },
+      { ...passage, check: { ...check, hash: hashOf(0) } },
+    );
+
+    expect(right).toMatchObject({ outcome: undefined, sent: bytes });
+    expect(wrong.outcome).toBeInstanceOf(DigestMismatch);
+    expect(wrong.sent.length).toBe(bytes.length - 1);
   });
 });
