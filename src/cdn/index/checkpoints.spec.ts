@@ -230,15 +230,21 @@ it('where no thread is to be had it is told once, and done by the next one that 
   ]);
 });
 
-it('closing does without a thread where none is to be had, and tells of it', async () => {
-  const { checkpoints, write, warned } = room();
-  const { waiting } = ownTime();
-  write(2 * MIB);
-  checkpoints.noteWrite();
-  noThread();
+it.each([
+  ['of the last moments', true],
+  ['that a crash left', false],
+])(
+  'closing does without a thread where none is to be had, and tells of it: a log %s',
+  async (_of, noted) => {
+    const { checkpoints, write, warned } = room();
+    const { waiting } = ownTime();
+    write(2 * MIB);
+    if (noted) checkpoints.noteWrite();
+    noThread();
 
-  await checkpoints.close();
+    await checkpoints.close();
 
-  expect(warned).toMatchObject([[{ fault: 'no thread is to be had' }, expect.any(String)]]);
-  expect(waiting()).toBe(0);
-});
+    expect(warned).toMatchObject([[{ fault: 'no thread is to be had' }, expect.any(String)]]);
+    expect(waiting()).toBe(0);
+  },
+);

@@ -58,7 +58,9 @@ it('each hour what is old is cleared away, and no process is kept alive for it',
   expect(period).toBe(HOUR);
   expect(timer.hasRef()).toBe(false);
   expect(warned).toEqual([]);
+  const cleared = jest.spyOn(globalThis, 'clearInterval');
   await sweep.stop();
+  expect(cleared).toHaveBeenCalledWith(timer);
   await database.close();
 });
 
