@@ -84,7 +84,6 @@ export class Checkpoints {
     if (!this.#worker && size <= SMALL) return;
     try {
       const worker = this.#start();
-      worker.ref();
       order(worker, { last: true });
       await ended(worker);
     } catch (error) {
@@ -164,6 +163,7 @@ function messageOf(error: unknown): string {
 
 async function ended(worker: Worker): Promise<void> {
   const exit = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+  // Keeps the process alive until then.
   const late = setTimeout(() => void worker.terminate(), PATIENCE);
   await exit;
   clearTimeout(late);

@@ -15,6 +15,7 @@ import type {
   TagEntry,
   TagRecord,
 } from './content-index';
+import { KeyGroups } from './key-groups';
 
 /** Milliseconds. */
 const REMEMBERED_FOR = 60_000;
@@ -34,7 +35,7 @@ export class ClientRights implements ContentIndex {
    * The keys of {@link #yeses}, by digest, and by name and via: a stranger has rights taken back as often as he is refused, and
    * must not have all of them looked through.
    */
-  readonly #groups = new Map<string, Set<string>>();
+  readonly #groups = new KeyGroups();
   readonly #tags: LRUCache<string, TagRecord>;
   /** Raised by each push and deletion: what was asked for before must not be remembered after it. */
   #version = 0;
@@ -48,9 +49,7 @@ export class ClientRights implements ContentIndex {
     this.#yeses = new LRUCache({
       max: MAX_LINKS,
       ...passing,
-      dispose: (yes, key, reason) => {
-        if (reason !== 'set') this.#leaveGroups(yes, key);
-      },
+      dispose: (yes, key) => this.#groups.remove(key, groupsOf(yes)),
     });
     this.#tags = new LRUCache({ max: MAX_TAGS, ...passing });
   }
@@ -58,7 +57,7 @@ export class ClientRights implements ContentIndex {
   async links(name: CanonicalName, digest: Digest): Promise<readonly Link[]> {
     const lasting = await this.index.links(name, digest);
     // One that is too old is disposed of by being asked for.
-    const passing = [...(this.#groups.get(digest) ?? [])].flatMap((key) => {
+    const passing = this.#groups.of(digest).flatMap((key) => {
       const yes = this.#yeses.get(key);
       return yes?.name === name ? yes.link : [];
     });
@@ -71,22 +70,19 @@ export class ClientRights implements ContentIndex {
     const noun = link.mediaType === undefined ? 'blob' : 'manifest';
     const key = `${name} ${digest} ${link.via} ${noun}`;
     const yes = { name, digest, link };
+    // Before the groups: one that is set anew leaves them.
     this.#yeses.set(key, yes);
-    for (const group of groupsOf(yes))
-      this.#groups.set(group, (this.#groups.get(group) ?? new Set()).add(key));
+    this.#groups.add(key, groupsOf(yes));
   }
 
   async unlink(name: CanonicalName, only: { digest?: Digest; via?: Via } = {}): Promise<void> {
     const { digest, via } = only;
     const group = digest ?? (via === undefined ? undefined : readerKey(name, via));
     this.#drop(
-      group === undefined ? [...this.#yeses.keys()] : this.#groups.get(group),
-      (yes) =>
-        yes.name === name &&
-        (only.digest === undefined || yes.digest === only.digest) &&
-        (only.via === undefined || yes.link.via === only.via),
+      group === undefined ? [...this.#yeses.keys()] : this.#groups.of(group),
+      (yes) => yes.name === name && (via === undefined || yes.link.via === via),
     );
-    if (only.via === undefined || !isClients(only.via)) await this.index.unlink(name, only);
+    if (via === undefined || !isClients(via)) await this.index.unlink(name, only);
   }
 
   async tag(name: CanonicalName, tag: Tag, via: Via): Promise<TagEntry> {
@@ -129,7 +125,7 @@ export class ClientRights implements ContentIndex {
   }
 
   async remove(digest: Digest): Promise<void> {
-    this.#drop(this.#groups.get(digest));
+    this.#drop(this.#groups.of(digest));
     await this.index.remove(digest);
   }
 
@@ -180,18 +176,10 @@ export class ClientRights implements ContentIndex {
     return this.index.close();
   }
 
-  #drop(keys: Iterable<string> = [], isMeant: (yes: Yes) => boolean = () => true): void {
+  #drop(keys: readonly string[], isMeant: (yes: Yes) => boolean = () => true): void {
     for (const key of keys) {
       const yes = this.#yeses.peek(key, { allowStale: true });
       if (yes && isMeant(yes)) this.#yeses.delete(key);
-    }
-  }
-
-  #leaveGroups(yes: Yes, key: string): void {
-    for (const group of groupsOf(yes)) {
-      const keys = this.#groups.get(group);
-      keys?.delete(key);
-      if (keys?.size === 0) this.#groups.delete(group);
     }
   }
 }
