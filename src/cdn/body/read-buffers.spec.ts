@@ -54,6 +54,20 @@ describe('ReadBuffers', () => {
     }
   });
 
+  it('keeps those of the size that is lent now: large ones of quieter times make way', () => {
+    const buffers = new ReadBuffers();
+    const large = Array.from({ length: 20 }, () => buffers.take());
+    for (let n = 0; n < 500; n += 1) buffers.take();
+    for (const buffer of large) buffer.give();
+    const fast = Array.from({ length: 20 }, () => buffers.take());
+
+    for (const buffer of fast) buffer.give();
+    const next = Array.from({ length: 20 }, () => buffers.take());
+
+    const before = new Set(fast.map(({ bytes }) => bytes));
+    expect(next.filter(({ bytes }) => before.has(bytes))).toHaveLength(20);
+  });
+
   it('lends again what was given back, and only that', () => {
     const buffers = new ReadBuffers();
     const given = buffers.take();

@@ -75,10 +75,19 @@ export class ReadBuffers {
   }
 
   #keep(bytes: Buffer): void {
-    if (this.#kept + bytes.length > KEPT) return;
+    if (!this.#makeRoom(bytes.length)) return;
     this.#kept += bytes.length;
     const same = this.#free.get(bytes.length);
     if (same) same.push(bytes);
     else this.#free.set(bytes.length, [bytes]);
+  }
+
+  /** Those of other sizes go: what comes back now is of the size that is lent now. */
+  #makeRoom(size: number): boolean {
+    for (const [other, free] of this.#free) {
+      if (other === size) continue;
+      while (this.#kept + size > KEPT && free.pop()) this.#kept -= other;
+    }
+    return this.#kept + size <= KEPT;
   }
 }
