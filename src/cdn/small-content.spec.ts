@@ -112,6 +112,23 @@ describe('what is kept in memory', () => {
     expect(kept!.buffer.byteLength).toBe(came.length);
   });
 
+  it('is not in hand while its reader waits for room: it may be let go meanwhile', async () => {
+    const { small, cache } = await heldCache({ memory: 2_000 });
+    const other = contentOf(900);
+    await small.write(digest, bytes);
+    const opened = jest.spyOn(cache.store, 'open');
+    const waiting = async () => {
+      await small.write(other.digest, other.bytes);
+      return () => undefined;
+    };
+
+    const got = await small.read(digest, LIMIT, waiting);
+
+    expect(got).toEqual(bytes);
+    expect(opened).toHaveBeenCalledTimes(1);
+    opened.mockRestore();
+  });
+
   it('counts for more than its bytes, so that a great many small ones stay within the memory for them, too', async () => {
     const { small, cache } = await heldCache({ memory: 64 * 1024 });
     const contents = Array.from({ length: 300 }, (_, index) => contentOf(10 + index));
