@@ -7,7 +7,8 @@ import { loadEnvironment, readSettings } from './read-settings';
 import { defaultsOf, PRESET_NAMES } from './presets';
 import { SETTINGS } from './setting-table';
 import { SettingsError } from './settings-error';
-import { availableMemory, usualMemory } from './settings-of-cache';
+import { availableMemory } from './available-memory';
+import { usualMemory } from './settings-of-cache';
 
 let folder: string;
 beforeAll(() => {

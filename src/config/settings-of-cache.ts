@@ -1,5 +1,5 @@
 /** The settings that speak of the cache: what is held of what was pulled, where, how much and for how long. */
-import os from 'node:os';
+import { availableMemory } from './available-memory';
 import { always, optional } from './setting';
 import { duration, oneOf, path } from './setting-values';
 import { bytes, space } from './size-values';
@@ -60,17 +60,6 @@ export const cache = {
     meaning: 'Memory for manifests and small blobs that are used often, in bytes. 0: none.',
   }),
 };
-
-/**
- * The memory that this process may use, in bytes.
- * @param constrained what a container allows it; 0 or more than the machine has where nothing is constrained.
- */
-export function availableMemory(
-  constrained: number = process.constrainedMemory(),
-  machine: number = os.totalmem(),
-): number {
-  return constrained > 0 ? Math.min(constrained, machine) : machine;
-}
 
 /** The memory for content when none is set, in bytes. */
 export function usualMemory(available: number = availableMemory()): number {

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { availableMemory } from '../config/settings-of-cache';
+import { availableMemory } from '../config/available-memory';
 import type { Log } from '../journal/log';
 
 /** Of the process's descriptors; the others are for files, the upstream's connections, and what the gate runs with. */
