@@ -1,0 +1,60 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { MAIN, startGate } from './support/gate';
+import { freshFolder } from './support/lifecycle';
+import { run } from './support/processes';
+
+/** What a process was started with. */
+function commandLine(pid: number): string[] {
+  return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(1, -1);
+}
+
+describe('the gate', () => {
+  it('starts itself again with a bound on the young heap, as the same process', async () => {
+    const gate = await startGate();
+
+    expect(commandLine(gate.pid)).toEqual(['--max-semi-space-size=8', MAIN]);
+    expect(await gate.stop('SIGTERM')).toBe(0);
+  });
+
+  it("keeps Node's own flags and the gate's arguments", async () => {
+    const folder = freshFolder('node');
+    const preload = join(folder, 'preload.cjs');
+    writeFileSync(
+      preload,
+      'process.on("exit", () => console.log(JSON.stringify(process.execArgv)));',
+    );
+    const args = ['--require', preload, '--no-deprecation', MAIN, '--help'];
+
+    const { stdout, stderr } = await run(process.execPath, args, { cwd: folder });
+
+    expect(stderr).toContain('the argument --help is not known');
+    expect(JSON.parse(stdout)).toEqual([
+      '--max-semi-space-size=8',
+      '--require',
+      preload,
+      '--no-deprecation',
+    ]);
+  });
+
+  it.each(['--max-semi-space-size=32', '--trace-warnings --max_semi_space_size=32'])(
+    'leaves a bound of the operator’s own: NODE_OPTIONS=%s',
+    async (options) => {
+      const gate = await startGate({ NODE_OPTIONS: options });
+
+      expect(commandLine(gate.pid)).toEqual([MAIN]);
+    },
+  );
+
+  it('runs without the bound where a process may not replace itself', async () => {
+    const folder = freshFolder('node');
+    const preload = join(folder, 'preload.cjs');
+    writeFileSync(preload, 'process.execve = () => { throw new Error("EPERM"); };');
+    const args = ['--require', preload, MAIN, '--help'];
+
+    const { stderr } = await run(process.execPath, args, { cwd: folder });
+
+    expect(stderr).toContain('the argument --help is not known');
+    expect(stderr).not.toContain('EPERM');
+  });
+});
