@@ -70,7 +70,7 @@ class Tidegate(Server):
         files = certificate() if variant.tls else None
         super().__init__(
             name,
-            [node(root), main],
+            [node(root), *_node_flags(), main],
             port,
             cpus=cpus,
             holds=holds,
@@ -151,3 +151,8 @@ def _chosen_settings() -> dict[str, str]:
     """TIDEGATE_SETTINGS: settings to try, as `NAME=value NAME=value`."""
     words = os.environ.get("TIDEGATE_SETTINGS", "").split()
     return dict(word.split("=", 1) for word in words)
+
+
+def _node_flags() -> list[str]:
+    """TIDEGATE_NODE_FLAGS: what Node itself is told, as a profile is asked for."""
+    return os.environ.get("TIDEGATE_NODE_FLAGS", "").split()
