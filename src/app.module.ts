@@ -1,4 +1,4 @@
-import { Module, type DynamicModule } from '@nestjs/common';
+import { Module, type CanActivate, type DynamicModule, type Type } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD } from '@nestjs/core';
 import { AdminModule } from './admin/admin.module';
 import { AccessGuard } from './auth/access.guard';
@@ -13,6 +13,7 @@ import type { Secrets } from './config/secrets';
 import type { Settings } from './config/settings';
 import { EdgeModule } from './edge/edge.module';
 import { ErrorFilter } from './edge/error.filter';
+import type { Gatekeeper } from './edge/gatekeeper';
 import type { HealthState } from './health/health-source';
 import { HealthModule } from './health/health.module';
 import { HelpModule } from './help/help.module';
@@ -41,7 +42,16 @@ export interface Ground {
   readonly configFile: { readonly fault: string | undefined };
 }
 
-/** All wiring. The guards ask in the order of this list: may you knock, as whom, who are you, may you, how much at once. */
+/** The guards, in the order in which they ask: may you knock, as whom, who are you, may you, how much at once. */
+export const GUARDS: readonly Type<CanActivate & Gatekeeper>[] = [
+  AddressThrottle,
+  LoginThrottle,
+  AccessGuard,
+  AccountThrottle,
+  TransferSlots,
+];
+
+/** All wiring. */
 @Module({})
 export class AppModule {
   static forRoot({ settings, secrets, registries, log, cache, configFile }: Ground): DynamicModule {
@@ -74,13 +84,10 @@ export class AppModule {
         }),
       ],
       providers: [
-        { provide: APP_GUARD, useExisting: AddressThrottle },
-        { provide: APP_GUARD, useExisting: LoginThrottle },
         AccessGuard,
-        { provide: APP_GUARD, useExisting: AccessGuard },
-        { provide: APP_GUARD, useExisting: AccountThrottle },
-        { provide: APP_GUARD, useExisting: TransferSlots },
-        { provide: APP_FILTER, useClass: ErrorFilter },
+        ...GUARDS.map((guard) => ({ provide: APP_GUARD, useExisting: guard })),
+        ErrorFilter,
+        { provide: APP_FILTER, useExisting: ErrorFilter },
       ],
     };
   }

@@ -8,7 +8,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeApi } from './admin/api-document';
 import { AdminModule } from './admin/admin.module';
-import { AppModule } from './app.module';
+import { AppModule, GUARDS } from './app.module';
 import { Accounts } from './auth/accounts/accounts.service';
 import type { InitialAdmin } from './auth/accounts/initial-admin';
 import { openCache } from './cdn/cache';
@@ -26,6 +26,7 @@ import { Lifecycle } from './health/lifecycle';
 import { HelpModule } from './help/help.module';
 import { NestLog } from './journal/nest-log';
 import type { Log } from './journal/log';
+import { shortWay } from './short-way';
 import { UpstreamFaults } from './upstream/upstream-faults';
 import { VERSION } from './version';
 
@@ -88,7 +89,8 @@ export async function openGate(settings: Settings, log: Log): Promise<Gate> {
     const admin = await accounts.ensureAdmin();
     await app.init();
     const express = app.getHttpAdapter().getInstance() as RequestListener;
-    const server = createServer(settings, log, app.get(EdgeListener).inFrontOf(express));
+    const listener = app.get(EdgeListener).inFrontOf(shortWay(app, GUARDS, express));
+    const server = createServer(settings, log, listener);
     const connections = connectionsOf(server);
     await listen(server, settings);
     configFile.watch();

@@ -1,5 +1,6 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { IncomingMessage } from 'node:http';
+import type { Exchange, Gatekeeper } from '../edge/gatekeeper';
 import { contextOf, type RequestContext } from '../edge/request-context';
 import { OciError } from '../oci/oci-error';
 import { AccountsVoucher } from './accounts.voucher';
@@ -10,7 +11,7 @@ import { Voucher } from './voucher';
  * covers the need, goes no further. It leaves who asked on the context; nothing behind it asks again.
  */
 @Injectable()
-export class AccessGuard implements CanActivate {
+export class AccessGuard implements CanActivate, Gatekeeper {
   constructor(
     private readonly voucher: Voucher,
     private readonly operators: AccountsVoucher,
@@ -19,9 +20,13 @@ export class AccessGuard implements CanActivate {
   async canActivate(execution: ExecutionContext): Promise<boolean> {
     const context = contextOf(execution.switchToHttp().getRequest<IncomingMessage>());
     if (!context) throw new OciError('DENIED');
+    await this.admit({ context });
+    return true;
+  }
+
+  async admit({ context }: Pick<Exchange, 'context'>): Promise<void> {
     const voucher = isOperators(context) ? this.operators : this.voucher;
     await voucher.admit(context);
-    return true;
   }
 }
 

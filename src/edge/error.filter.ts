@@ -19,10 +19,12 @@ export class ErrorFilter implements ExceptionFilter {
 
   catch(error: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
-    const request = http.getRequest<IncomingMessage>();
+    this.answer(error, http.getRequest<IncomingMessage>(), http.getResponse<ServerResponse>());
+  }
+
+  answer(error: unknown, request: IncomingMessage, response: ServerResponse): void {
     const context = contextOf(request);
-    const told = inTheGatesWords(error, context);
-    refuse(request, http.getResponse<ServerResponse>(), told, context?.id, this.log);
+    refuse(request, response, inTheGatesWords(error, context), context?.id, this.log);
   }
 }
 

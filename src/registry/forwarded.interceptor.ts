@@ -19,8 +19,11 @@ export class Forwarded implements NestInterceptor {
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const http = context.switchToHttp();
-    const { method, socket } = http.getRequest<IncomingMessage>();
-    const response = http.getResponse<ServerResponse>();
+    this.note(http.getRequest<IncomingMessage>(), http.getResponse<ServerResponse>());
+    return next.handle();
+  }
+
+  note({ method, socket }: IncomingMessage, response: ServerResponse): void {
     const reads = method === 'GET' || method === 'HEAD';
     noteCacheStatus(response, { hit: false, fwd: reads ? 'bypass' : 'method' });
     const before = socket.bytesWritten;
@@ -28,6 +31,5 @@ export class Forwarded implements NestInterceptor {
       const status = cacheStatusOf(response);
       if (status) this.counters.note(status, socket.bytesWritten - before);
     });
-    return next.handle();
   }
 }

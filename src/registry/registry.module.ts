@@ -5,6 +5,7 @@ import { BlobsController } from './blobs.controller';
 import { BodyRelay } from './body-relay';
 import { CatalogController } from './catalog.controller';
 import { Deletion } from './deletion';
+import { Forwarded } from './forwarded.interceptor';
 import { ListingService } from './listing.service';
 import { ManifestPush } from './manifest-push';
 import { ManifestsController } from './manifests.controller';
@@ -35,6 +36,7 @@ import { UploadsController } from './uploads.controller';
   ],
   providers: [
     { provide: MemoryBudget, useFactory: () => new MemoryBudget() },
+    Forwarded,
     ListingService,
     SearchService,
     ManifestPush,

@@ -1,5 +1,4 @@
 /** What the throttles of addresses and of accounts share: one bucket a client, one token a request, whatever its route. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Injectable, type ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import {
@@ -10,13 +9,14 @@ import {
   type ThrottlerModuleOptions,
   type ThrottlerRequest,
 } from '@nestjs/throttler';
+import type { Exchange, Gatekeeper } from '../edge/gatekeeper';
 import type { RequestContext } from '../edge/request-context';
 import { OciError } from '../oci/oci-error';
-import { parsedContextOf } from './parsed-context';
+import { exchangeOf } from './exchange-of';
 import { TokenQueue, type Bucket } from './token-queue';
 
 @Injectable()
-export abstract class BucketThrottle extends ThrottlerGuard {
+export abstract class BucketThrottle extends ThrottlerGuard implements Gatekeeper {
   constructor(
     @InjectThrottlerOptions() options: ThrottlerModuleOptions,
     @InjectThrottlerStorage() storage: ThrottlerStorage,
@@ -38,25 +38,36 @@ export abstract class BucketThrottle extends ThrottlerGuard {
   protected abstract mayWait(context: RequestContext): boolean;
 
   protected override async shouldSkip(context: ExecutionContext): Promise<boolean> {
-    return this.clientOf(parsedContextOf(context)) === undefined;
+    return this.clientOf(exchangeOf(context).context) === undefined;
   }
 
-  protected override async handleRequest(props: ThrottlerRequest): Promise<boolean> {
-    const context = parsedContextOf(props.context);
-    const bucket: Bucket = {
-      key: `${this.throttle}:${this.clientOf(context)}`,
-      limit: props.limit * this.share,
-      ttl: props.ttl,
-      name: this.throttle,
-    };
+  protected override async handleRequest({ context }: ThrottlerRequest): Promise<boolean> {
+    await this.admit(exchangeOf(context));
+    return true;
+  }
+
+  async admit({ context, response }: Omit<Exchange, 'request'>): Promise<void> {
+    const client = this.clientOf(context);
+    if (client === undefined) return;
+    const bucket = this.#bucketOf(client);
     const retryAfter = await this.#take(bucket);
-    if (retryAfter === 0) return true;
-    const response = props.context.switchToHttp().getResponse<ServerResponse<IncomingMessage>>();
-    if (this.mayWait(context) && (await this.queue.wait(bucket, response))) return true;
+    if (retryAfter === 0) return;
+    if (this.mayWait(context) && (await this.queue.wait(bucket, response))) return;
     throw new OciError('TOOMANYREQUESTS', {
       message: `too many requests from this ${this.throttle}, try again in ${retryAfter} s; the operator may raise RATE_LIMIT and RATE_BURST`,
       headers: { 'Retry-After': String(retryAfter) },
     });
+  }
+
+  #bucketOf(client: string): Bucket {
+    // The one that the module gives, in plain numbers.
+    const { limit, ttl } = this.throttlers[0] as { limit: number; ttl: number };
+    return {
+      key: `${this.throttle}:${client}`,
+      limit: limit * this.share,
+      ttl,
+      name: this.throttle,
+    };
   }
 
   /** @returns 0 when a token was taken, else the seconds until one can be. Those who wait already come first. */

@@ -10,9 +10,10 @@ import {
   type ThrottlerModuleOptions,
   type ThrottlerRequest,
 } from '@nestjs/throttler';
+import type { Exchange, Gatekeeper } from '../edge/gatekeeper';
 import type { RequestContext } from '../edge/request-context';
 import { OciError } from '../oci/oci-error';
-import { parsedContextOf } from './parsed-context';
+import { exchangeOf } from './exchange-of';
 import type { Bucket } from './token-queue';
 import type { TokenBuckets } from './token-bucket.storage';
 
@@ -27,7 +28,7 @@ const PER_ADDRESS = { limit: 100, ttl: 100_000, name: 'login-address' };
  * address keeps those few.
  */
 @Injectable()
-export class LoginThrottle extends ThrottlerGuard {
+export class LoginThrottle extends ThrottlerGuard implements Gatekeeper {
   constructor(
     @InjectThrottlerOptions() options: ThrottlerModuleOptions,
     @InjectThrottlerStorage() private readonly buckets: TokenBuckets,
@@ -37,20 +38,22 @@ export class LoginThrottle extends ThrottlerGuard {
   }
 
   protected override async shouldSkip(execution: ExecutionContext): Promise<boolean> {
-    return bucketsOf(parsedContextOf(execution)).length === 0;
+    return bucketsOf(exchangeOf(execution).context).length === 0;
   }
 
-  protected override async handleRequest({
-    context: execution,
-  }: ThrottlerRequest): Promise<boolean> {
-    const context = parsedContextOf(execution);
-    for (const { key, ttl, limit, name } of bucketsOf(context)) {
+  protected override async handleRequest({ context }: ThrottlerRequest): Promise<boolean> {
+    await this.admit(exchangeOf(context));
+    return true;
+  }
+
+  async admit({ context, response }: Omit<Exchange, 'request'>): Promise<void> {
+    const buckets = bucketsOf(context);
+    if (buckets.length === 0) return;
+    for (const { key, ttl, limit, name } of buckets) {
       const { isBlocked, timeToBlockExpire } = await this.buckets.peek(key, ttl, limit, name);
       if (isBlocked) throw tooManyFailures(timeToBlockExpire);
     }
-    const response = execution.switchToHttp().getResponse<ServerResponse>();
     response.once('close', () => void this.#charge(context, response));
-    return true;
   }
 
   async #charge(context: RequestContext, response: ServerResponse): Promise<void> {

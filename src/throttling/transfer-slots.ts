@@ -1,10 +1,11 @@
 /** How many bodies one client may have under way at once: MAX_CONNECTIONS of each account, else of each address. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { CanActivate, ExecutionContext } from '@nestjs/common';
 import type { Settings } from '../config/settings';
+import type { Exchange, Gatekeeper } from '../edge/gatekeeper';
 import { accountIn, type RequestContext } from '../edge/request-context';
 import { OciError } from '../oci/oci-error';
-import { parsedContextOf } from './parsed-context';
+import { exchangeOf } from './exchange-of';
 import { WaitingRoom } from './waiting-room';
 
 /** Seconds; docker sends a layer again five seconds after a 503. */
@@ -16,7 +17,7 @@ type Transfer = 'download' | 'upload';
  * The last guard. A slot is held from here until the answer is closed, however it ends. Over the number, downloads wait
  * for a slot; uploads get 503, since docker ends a push on 429 and sends the layer again on 503.
  */
-export class TransferSlots implements CanActivate {
+export class TransferSlots implements CanActivate, Gatekeeper {
   readonly #taken = new Map<string, number>();
 
   constructor(
@@ -25,12 +26,14 @@ export class TransferSlots implements CanActivate {
   ) {}
 
   async canActivate(execution: ExecutionContext): Promise<boolean> {
-    const context = parsedContextOf(execution);
-    const http = execution.switchToHttp();
-    const transfer = transferOf(context, http.getRequest<IncomingMessage>());
-    if (!transfer) return true;
+    await this.admit(exchangeOf(execution));
+    return true;
+  }
+
+  async admit({ context, request, response }: Exchange): Promise<void> {
+    const transfer = transferOf(context, request);
+    if (!transfer) return;
     const key = clientOf(context);
-    const response = http.getResponse<ServerResponse>();
     if (!this.#take(key)) {
       if (transfer === 'upload') throw refusal('UNAVAILABLE');
       if ((await this.room.join(key, response)) !== 'turn') throw refusal('TOOMANYREQUESTS');
@@ -41,7 +44,6 @@ export class TransferSlots implements CanActivate {
       throw refusal('UNAVAILABLE');
     }
     response.once('close', () => this.#release(key));
-    return true;
   }
 
   #take(key: string): boolean {

@@ -113,12 +113,33 @@ describe('a token', () => {
     const { tokens: room } = authRoom(accounts);
     const { token } = room.issue(accounts.find('ann'), access);
     const characters = fc.constantFrom(...'AQgw-_.0z');
+    expect(room.verify(token)).toBeDefined();
     fc.assert(
       fc.property(fc.nat({ max: token.length - 2 }), characters, (at, other) => {
         fc.pre(token[at] !== other);
         return room.verify(token.slice(0, at) + other + token.slice(at + 1)) === undefined;
       }),
     );
+  });
+
+  it('that was seen before is good for its time alone', () => {
+    const { tokens: room } = authRoom(accounts, { tokenTtl: 120 });
+    const { token, issuedAt } = room.issue(accounts.find('ann'), access);
+    const at = (seconds: number) => {
+      const clock = jest.spyOn(Date, 'now').mockReturnValue(issuedAt.getTime() + seconds * 1000);
+      const found = room.verify(token)?.account?.username;
+      clock.mockRestore();
+      return found;
+    };
+
+    expect([0, 119, 120, -10, -11, 1].map(at)).toEqual([
+      'ann',
+      'ann',
+      undefined,
+      'ann',
+      undefined,
+      'ann',
+    ]);
   });
 
   it('is none, and nothing throws, whatever the text', () => {

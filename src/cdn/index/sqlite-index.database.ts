@@ -36,6 +36,8 @@ const BUSY_PAUSE = 5;
 const BUSY_ATTEMPTS = 400;
 /** Milliseconds between two attempts to open the file. */
 const REOPEN = 1000;
+/** Answers that are remembered at once: some 5 MiB. */
+const MOST_ANSWERS = 20_000;
 
 /**
  * One connection, whose calls hold the event loop for as long as they take: each is to be small. Waiting for the disk is left
@@ -47,6 +49,8 @@ export class IndexDatabase {
   #closed = false;
   /** The greatest version seen: those of a new file begin behind it. */
   #lastVersion = 0;
+  /** What was read since the last write, by what was asked: there is no other writer. */
+  #answers = new Map<string, unknown>();
 
   constructor(
     private readonly file: string,
@@ -58,9 +62,25 @@ export class IndexDatabase {
     return this.#do(({ tables }) => work(tables));
   }
 
+  /**
+   * As `read`, and until the next write the same answer without a look: whoever pulls an image asks for the same few rows
+   * with each of its layers.
+   * @param question says what is asked, and everything that the answer depends on.
+   */
+  async readOften<T>(question: string, work: (tables: Tables) => T): Promise<T> {
+    if (this.#answers.has(question)) return this.#answers.get(question) as T;
+    return this.read((tables) => {
+      const answer = work(tables);
+      if (this.#answers.size >= MOST_ANSWERS) this.#forgetAnswers();
+      this.#answers.set(question, answer);
+      return answer;
+    });
+  }
+
   /** As one transaction: the work is done wholly or not at all. @throws Error as `read`, or when it cannot be written now. */
   write<T>(work: (tables: Tables) => T): Promise<T> {
     return this.#do(({ database, tables, checkpoints }) => {
+      this.#forgetAnswers();
       database.exec('BEGIN IMMEDIATE');
       try {
         const result = work(tables);
@@ -76,6 +96,7 @@ export class IndexDatabase {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#forgetAnswers();
     const connection = this.#connection;
     this.#connection = undefined;
     await connection?.checkpoints.close();
@@ -122,7 +143,12 @@ export class IndexDatabase {
     if ((code === SQLITE_READONLY || code === SQLITE_CANTOPEN) && age > REOPEN) this.#drop();
   }
 
+  #forgetAnswers(): void {
+    this.#answers = new Map();
+  }
+
   #drop(): void {
+    this.#forgetAnswers();
     const connection = this.#connection;
     this.#connection = undefined;
     connection?.checkpoints.abandon();

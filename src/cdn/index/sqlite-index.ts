@@ -53,7 +53,7 @@ export class SqliteIndex implements ContentIndex {
   }
 
   content(digest: Digest): Promise<HeldContent | undefined> {
-    return this.#database.read(({ contents }) => contents.one(digest));
+    return this.#database.readOften(`content ${digest}`, ({ contents }) => contents.one(digest));
   }
 
   add(digest: Digest, size: number): Promise<boolean> {
@@ -69,7 +69,9 @@ export class SqliteIndex implements ContentIndex {
   }
 
   links(name: CanonicalName, digest: Digest): Promise<readonly Link[]> {
-    return this.#database.read(({ links }) => links.of(name, digest));
+    return this.#database.readOften(`links ${name} ${digest}`, ({ links }) =>
+      links.of(name, digest),
+    );
   }
 
   link(name: CanonicalName, digest: Digest, link: Link): Promise<void> {
@@ -122,7 +124,9 @@ export class SqliteIndex implements ContentIndex {
   }
 
   tag(name: CanonicalName, tag: Tag, via: Via): Promise<TagEntry> {
-    return this.#database.read(({ tags }) => tags.read(name, tag, via));
+    return this.#database.readOften(`tag ${name} ${tag} ${via}`, ({ tags }) =>
+      tags.read(name, tag, via),
+    );
   }
 
   setTag(

@@ -1,0 +1,213 @@
+/**
+ * Pulls go past Nest's router, all else goes through it. Whatever is asked, both ways give the same answer: the one that
+ * the short way would give, and the one that Nest's guards, controllers and filter give.
+ */
+import fc from 'fast-check';
+import type { AddressInfo } from 'node:net';
+import { EdgeListener } from '../src/edge/edge.listener';
+import { createServer } from '../src/edge/server';
+import { Log } from '../src/journal/log';
+import { shortWay } from '../src/short-way';
+import { Settings } from '../src/config/settings';
+import { fuzzed } from './support/fuzz';
+import { sha256, tokenFor } from './support/http';
+import type { WireAnswer } from './support/http-text';
+import { bytesOf, requests, type HostileRequest } from './support/hostile-requests';
+import { basicOf, openInnerGate } from './support/inner-gate';
+import { atTheEnd } from './support/lifecycle';
+import { manifestOf, ScriptedRegistry } from './support/scripted-registry';
+import { exchange } from './support/wire';
+
+// The short way itself, which only tells by what it was called.
+jest.mock('../src/short-way', () => {
+  const { shortWay: itself } = jest.requireActual<{ shortWay: typeof shortWay }>(
+    '../src/short-way',
+  );
+  return { shortWay: jest.fn(itself) };
+});
+
+/** Ports of one gate: by the short way, and by Nest's alone. */
+let ports: readonly [short: number, long: number];
+let fill: Record<string, string>;
+let asked = 0;
+
+beforeAll(async () => {
+  const registry = await ScriptedRegistry.start();
+  const layer = Buffer.alloc(200_000, 'layer');
+  const blob = registry.blob('team/app', layer);
+  const manifest = manifestOf([layer]);
+  registry.manifest('team/app', '1', manifest);
+  const gate = await openInnerGate({
+    UPSTREAM_REGISTRY: registry.server.url.origin,
+    RATE_LIMIT: '100000',
+    RATE_BURST: '100000',
+    TRUST_PROXY: '127.0.0.1',
+  });
+  atTheEnd(() => gate.close());
+  const user = await gate.account('user');
+  await gate.account('other', [{ repository: 'nothing/**', actions: ['pull'] }]);
+  const account = { username: 'user', password: 'user-secret' };
+  const { token } = await tokenFor(gate.url, account, 'repository:team/app:pull');
+  const elsewhere = await tokenFor(gate.url, account, 'repository:team/else:pull');
+  fill = {
+    '{admin}': gate.admin,
+    '{user}': user,
+    '{other}': basicOf('other', 'other-secret'),
+    '{token}': `Bearer ${token}`,
+    '{elsewhere}': `Bearer ${elsewhere.token}`,
+    '{forged}': `Bearer ${token.slice(0, -6)}AAAAAA`,
+    '{blob}': blob,
+    '{manifest}': manifest.digest,
+    '{registry}': registry.server.url.host,
+    '{none}': sha256('nobody has it'),
+  };
+  ports = [gate.port, await longWay()];
+});
+
+/** The same gate on another port, by Nest's way for everything. */
+async function longWay(): Promise<number> {
+  const [app, , next] = jest.mocked(shortWay).mock.calls[0]!;
+  const listener = app.get(EdgeListener).inFrontOf(next);
+  const server = createServer(app.get<Settings>(Settings), app.get<Log>(Log), listener);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  atTheEnd(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+/** Pulls as clients write them, of what there is and what there is not, by whom it is allowed and by whom not. */
+const pulls: fc.Arbitrary<HostileRequest> = fc.record({
+  method: fc.constantFrom('GET', 'HEAD'),
+  target: fc
+    .tuple(
+      fc.oneof(
+        { weight: 3, arbitrary: fc.constant('team/app') },
+        fc.constantFrom('{registry}/team/app', 'team/else', 'Team/app', 'no.such/app'),
+      ),
+      fc.constantFrom(
+        'manifests/1',
+        'manifests/1',
+        'manifests/2',
+        'manifests/{manifest}',
+        'manifests/{none}',
+        'blobs/{blob}',
+        'blobs/{blob}',
+        'blobs/{blob}',
+        'blobs/{manifest}',
+        'blobs/{none}',
+        'blobs/sha256:1',
+      ),
+      fc.constantFrom('', '', '', '?ns={registry}', '?ns=no.such', '?n=1'),
+    )
+    .map(([name, what, query]) => `/v2/${name}/${what}${query}`),
+  version: fc.constantFrom('HTTP/1.1', 'HTTP/1.1', 'HTTP/1.1', 'HTTP/1.0'),
+  as: fc.constantFrom<string>(
+    '{admin}',
+    '{user}',
+    '{token}',
+    '{token}',
+    '{other}',
+    '{elsewhere}',
+    '{forged}',
+    '',
+  ) as fc.Arbitrary<HostileRequest['as']>,
+  headers: fc.array(
+    fc.constantFrom<readonly [string, string]>(
+      ['Accept', 'application/vnd.oci.image.manifest.v1+json'],
+      ['Accept', 'application/vnd.docker.distribution.manifest.v2+json'],
+      ['Accept', '*/*;q=0.5'],
+      ['Range', 'bytes=0-9'],
+      ['Range', 'bytes=-10'],
+      ['Range', 'bytes=199999-200005'],
+      ['Range', 'bytes=300000-'],
+      ['Range', 'lines=1'],
+      ['If-Range', '"{blob}"'],
+      ['If-Range', '"other"'],
+      ['If-None-Match', '"{blob}"'],
+      ['If-None-Match', '"{manifest}"'],
+      ['If-None-Match', '*'],
+      ['Expect', '100-continue'],
+      ['Connection', 'close'],
+    ),
+    { maxLength: 3 },
+  ),
+  framing: fc.constantFrom('none', 'none', 'none', 'length', 'chunked'),
+  body: fc.constantFrom('', '', '', 'a body'),
+  changes: fc.constant([]),
+});
+
+/** Whatever chance makes of requests, but for what changes something, or says for whom it asks. */
+const oddities = requests
+  .filter(({ method }) => !['POST', 'PUT', 'PATCH', 'DELETE'].includes(method))
+  .map((request) => ({
+    ...request,
+    headers: request.headers.filter(([name]) => !FORWARDING.test(name)),
+  }));
+const FORWARDING = /^(?:x-forwarded-|forwarded|via)/i;
+
+/** What chance would hardly find. */
+const PAST_THE_END: HostileRequest = {
+  method: 'GET',
+  target: '/v2/team/app/blobs/{blob}',
+  version: 'HTTP/1.1',
+  as: '{token}',
+  headers: [['Range', 'bytes=300000-']],
+  framing: 'none',
+  body: '',
+  changes: [],
+};
+const FORBIDDEN: HostileRequest = { ...PAST_THE_END, as: '{other}' as '{user}' };
+
+/** One answer, from an address that nobody has asked from before: failed logins are counted for each. */
+async function answerOf(port: number, request: HostileRequest) {
+  asked += 1;
+  const address = `10.${asked >> 16}.${(asked >> 8) & 255}.${asked & 255}`;
+  const headers = [...request.headers, ['X-Forwarded-For', address]] as HostileRequest['headers'];
+  const answer = await exchange(port, bytesOf({ ...request, headers }, fill), { quiet: 150 });
+  return answer && comparable(answer);
+}
+
+const TOKENS = /eyJ[\w.-]+/g;
+
+/** Without the date, the request's own number, and tokens: each is another. */
+function comparable({ status, headers, body }: WireAnswer) {
+  const { date: _, 'x-request-id': id, ...rest } = Object.fromEntries(headers);
+  return {
+    status,
+    headers: rest,
+    body: body.replaceAll(String(id), 'ID').replace(TOKENS, 'TOKEN'),
+    numbered: !!id,
+  };
+}
+
+it.each([
+  ['pulls', pulls, 600, [PAST_THE_END, FORBIDDEN], [200, 206, 304, 400, 401, 403, 404, 416]],
+  ['requests that chance makes', oddities, 300, [], [200, 400, 401, 404]],
+] as const)(
+  'the short way answers %s as the long one does',
+  async (_, any, usual, examples, expected) => {
+    const [short, long] = ports;
+    const seen = new Set<number | undefined>();
+    await fc.assert(
+      fc.asyncProperty(any, async (request) => {
+        // The first one may have to ask the registry; what it says is remembered by both.
+        await answerOf(long, request);
+
+        const [one, other] = [await answerOf(short, request), await answerOf(long, request)];
+
+        expect(one).toEqual(other);
+        seen.add(one?.status);
+      }),
+      {
+        ...fuzzed(
+          usual,
+          examples.map((each): [HostileRequest] => [each]),
+        ),
+        endOnFailure: true,
+      },
+    );
+    expect([...seen]).toEqual(expect.arrayContaining([...expected]));
+  },
+);
