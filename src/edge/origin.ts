@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
+import { LRUCache } from 'lru-cache';
 import proxyaddr from 'proxy-addr';
 import type { Registry, RegistryTable } from '../config/registry-table';
 import type { Settings } from '../config/settings';
@@ -93,11 +94,20 @@ const FORWARDING = [
 ] as const;
 
 function hostHeader(request: IncomingMessage): string | undefined {
-  const names = request.rawHeaders.filter((_, index) => index % 2 === 0);
-  if (names.filter((name) => name.toLowerCase() === 'host').length > 1) {
+  if (countOf('host', request.rawHeaders) > 1) {
     throw new OciError('REQUEST_INVALID', { message: 'the request has more than one Host header' });
   }
   return request.headers.host?.toLowerCase();
+}
+
+/** @param rawHeaders names and values in turn. */
+function countOf(name: string, rawHeaders: readonly string[]): number {
+  let count = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const each = rawHeaders[at]!;
+    if (each.length === name.length && each.toLowerCase() === name) count += 1;
+  }
+  return count;
 }
 
 /** The value that the nearest proxy wrote: it stands last where several were appended. */
@@ -150,11 +160,23 @@ function routesOf({ hosts }: RegistryTable): Record<string, string> {
   );
 }
 
+/** Clients come back, and reading an address costs more than all else that is read of a request. */
+const normalAddresses = new LRUCache<string, string>({ max: 1_000 });
+
+function normalAddress(text: string): string {
+  const known = normalAddresses.get(text);
+  if (known !== undefined) return known;
+  const address = normalized(text);
+  // Longer than any address, with its port: what a proxy made up is not kept.
+  if (text.length <= 64) normalAddresses.set(text, address);
+  return address;
+}
+
 /**
  * IPv4-mapped IPv6 as IPv4, IPv6 in its shortest form, without the port that some proxies add; what is no address (a
  * proxy's mistake) stays as it is, bounded.
  */
-function normalAddress(text: string): string {
+function normalized(text: string): string {
   const address = text.replace(/^\[([^\]]*)\](?::\d+)?$|^([\d.]+):\d+$/, '$1$2');
   return ipaddr.isValid(address) ? ipaddr.process(address).toString() : address.slice(0, 64);
 }
