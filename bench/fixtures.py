@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import json
 import random
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from trouble import Trouble
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
+_TAR_HEAD = tarfile.BLOCKSIZE
+_TAR_END = 2 * tarfile.BLOCKSIZE
 
 
 @dataclass(frozen=True)
@@ -80,23 +83,34 @@ def push(port: int, repository: str, size: int, seed: str = "") -> Blob:
     return _push(port, repository, size, chunks(repository + seed, size))
 
 
-def push_image(port: int, repository: str, layer_size: int) -> Image:
-    """Makes an image of one layer and pushes it with the tag v1."""
-    layer = push(port, repository, layer_size)
-    root = {"type": "layers", "diff_ids": [layer.digest]}
+def push_image(port: int, repository: str, layer_size: int, layers: int = 1) -> Image:
+    """Makes an image of so many layers, no two alike, and pushes it with the tag v1."""
+    pushed = [
+        _push(port, repository, layer_size, _layer(f"{repository}{each}", layer_size)) for each in range(layers)
+    ]
+    root = {"type": "layers", "diff_ids": [layer.digest for layer in pushed]}
     config_bytes = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": root}).encode()
     config = _push(port, repository, len(config_bytes), iter([config_bytes]))
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": {"mediaType": _CONFIG, "digest": config.digest, "size": config.size},
-        "layers": [{"mediaType": _LAYER, "digest": layer.digest, "size": layer.size}],
+        "layers": [{"mediaType": _LAYER, "digest": layer.digest, "size": layer.size} for layer in pushed],
     }
     body = json.dumps(manifest).encode()
     image = Image(repository, f"sha256:{hashlib.sha256(body).hexdigest()}")
     status, _, _ = request(port, "PUT", image.by_tag, {"Content-Type": MANIFEST}, body)
     _expect(status, 201)
     return image
+
+
+def _layer(seed: str, size: int) -> Iterator[bytes]:
+    """A tar of just this size, which must be a multiple of its blocks: one file of random bytes, not compressed."""
+    file = tarfile.TarInfo(f"file-{hashlib.sha256(seed.encode()).hexdigest()}")
+    file.size = size - _TAR_HEAD - _TAR_END
+    yield file.tobuf(tarfile.USTAR_FORMAT)
+    yield from chunks(seed, file.size)
+    yield bytes(_TAR_END)
 
 
 def _push(port: int, repository: str, size: int, body: Iterator[bytes]) -> Blob:
