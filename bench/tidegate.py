@@ -11,7 +11,7 @@ from urllib.parse import quote
 from certificate import certificate
 from client import request
 from htpasswd import basic
-from run_folder import HOST, subfolder
+from run_folder import CONFIGURATIONS, HOST, subfolder
 from server import Cpus, Server, free_port, program
 from trouble import Trouble
 
@@ -39,9 +39,9 @@ class Variant:
     settings: Mapping[str, str] = field(default_factory=dict)
     tls: bool = False
 
-    def make(self, upstream_port: int, cpus: Cpus, *, name: str | None = None, root: Path = ROOT) -> Server:
+    def make(self, upstream: Server, cpus: Cpus, *, name: str | None = None, root: Path = ROOT) -> Server:
         """The gate of a checkout, under another name when there are several."""
-        return Tidegate(name or self.name, root, upstream_port, cpus, self)
+        return Tidegate(name or self.name, root, upstream, cpus, self)
 
 
 VARIANTS = {
@@ -57,7 +57,7 @@ VARIANTS = {
 class Tidegate(Server):
     """The gate before the upstream, with an account whose token every request carries."""
 
-    def __init__(self, name: str, root: Path, upstream_port: int, cpus: Cpus, variant: Variant) -> None:
+    def __init__(self, name: str, root: Path, upstream: Server, cpus: Cpus, variant: Variant) -> None:
         main = root / "dist" / "main.js"
         if not main.is_file():
             raise Trouble(f"{main} is not there; type: npm run build")
@@ -82,11 +82,12 @@ class Tidegate(Server):
                 "PORT": str(port),
                 "DATA_DIR": str(holds),
                 "ADMIN_PASSWORD": self._admin_password,
-                "UPSTREAM_REGISTRY": f"http://{HOST}:{upstream_port}",
+                "UPSTREAM_REGISTRY": upstream.origin,
                 # Throttling works, and never trips.
                 "RATE_LIMIT": "1000000/s",
                 "RATE_BURST": "10000000",
                 "MAX_CONNECTIONS": "100000",
+                **(_trust(upstream) if upstream.tls else {}),
                 **({"TLS_CERT_FILE": str(files.chain), "TLS_KEY_FILE": str(files.key)} if files else {}),
                 **variant.settings,
                 **_chosen_settings(),
@@ -145,6 +146,14 @@ class Tidegate(Server):
             return self._ask("GET", "/health/ready")[0] == 200
         except OSError:
             return False
+
+
+def _trust(upstream: Server) -> dict[str, str]:
+    """The setting by which it trusts the upstream's certificate."""
+    file = CONFIGURATIONS / "tidegate.yaml"
+    chain = json.dumps(str(certificate().chain))
+    file.write_text(f"registries:\n  - name: {HOST}:{upstream.port}\n    ca_file: {chain}\n")
+    return {"CONFIG_FILE": str(file)}
 
 
 def _chosen_settings() -> dict[str, str]:

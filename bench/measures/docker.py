@@ -71,7 +71,7 @@ def measure(options: argparse.Namespace, fleet: Sequence[Make]) -> Results:
 
 
 def _push(rig: Rig, repository: str, layer_mib: int, layers: int) -> Image:
-    return fixtures.push_image(rig.upstream.port, repository, layer_mib * MIB, layers)
+    return fixtures.push_image(rig.upstream, repository, layer_mib * MIB, layers)
 
 
 def _rows(rig: Rig, client: ImageClient, server: Server, image: Image) -> Iterator[tuple[str, dict[str, object]]]:
