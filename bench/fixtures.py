@@ -5,7 +5,7 @@ import http.client
 import json
 import random
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,8 @@ class Image:
 
     repository: str
     digest: str
+    #: Its config and its layers.
+    blobs: Sequence[Blob]
 
     @property
     def by_tag(self) -> str:
@@ -98,7 +100,7 @@ def push_image(upstream: Server, repository: str, layer_size: int, layers: int =
         "layers": [{"mediaType": _LAYER, "digest": layer.digest, "size": layer.size} for layer in pushed],
     }
     body = json.dumps(manifest).encode()
-    image = Image(repository, f"sha256:{hashlib.sha256(body).hexdigest()}")
+    image = Image(repository, f"sha256:{hashlib.sha256(body).hexdigest()}", [config, *pushed])
     status, _, _ = request(upstream.port, "PUT", image.by_tag, {"Content-Type": MANIFEST}, body, upstream.tls)
     _expect(status, 201)
     return image

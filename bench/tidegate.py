@@ -66,7 +66,7 @@ class Tidegate(Server):
         holds = subfolder("held", name)
         self._admin_password = secrets.token_urlsafe(16)
         self._passwords: dict[str, str] = {}
-        self._tokens: dict[tuple[str, str], str] = {}
+        self._tokens: dict[tuple[str, str], dict[str, str]] = {}
         files = certificate() if variant.tls else None
         super().__init__(
             name,
@@ -100,31 +100,8 @@ class Tidegate(Server):
         self._tokens.clear()
         super().launch()
 
-    def headers(self, repository: str, actions: str = "pull") -> dict[str, str]:
-        """A token for the repository, fetched once after each start."""
-        key = repository, actions
-        if key not in self._tokens:
-            path, headers = self._login(repository, actions)
-            status, _, body = self._ask("GET", path, headers)
-            if status != 200:
-                raise Trouble(f"{self.name} answered {status} to a login: {body[:200]!r}")
-            self._tokens[key] = json.loads(body)["token"]
-        return {"Authorization": f"Bearer {self._tokens[key]}"}
-
-    def login(self) -> tuple[str, dict[str, str]]:
-        """At the token endpoint, for a repository."""
-        return self._login("perf/login", "pull")
-
-    def _login(self, repository: str, actions: str) -> tuple[str, dict[str, str]]:
-        username = "pusher" if "push" in actions else "bench"
-        if username not in self._passwords:
-            self._make_account(username, _PUSHING if "push" in actions else None)
-        scope = quote(f"repository:{repository}:{actions}")
-        path = f"/v2/auth?service=tidegate&scope={scope}"
-        return path, {"Authorization": basic(username, self._passwords[username])}
-
-    def _make_account(self, username: str, access: object) -> None:
-        """An account with a new password, over REST."""
+    def make_account(self, username: str, access: object = None) -> str:
+        """Makes an account over REST; its password, which is new."""
         password = secrets.token_urlsafe(16)
         account = {"username": username, "password": password, **({"access": access} if access else {})}
         headers = {
@@ -134,7 +111,31 @@ class Tidegate(Server):
         status, _, body = self._ask("POST", "/admin/users", headers, json.dumps(account).encode())
         if status != 201:
             raise Trouble(f"{self.name} answered {status} to a new account: {body[:200]!r}")
-        self._passwords[username] = password
+        return password
+
+    def token(self, path: str, headers: dict[str, str]) -> dict[str, str]:
+        """What requests carry after such a login."""
+        status, _, body = self._ask("GET", path, headers)
+        if status != 200:
+            raise Trouble(f"{self.name} answered {status} to a login: {body[:200]!r}")
+        return {"Authorization": f"Bearer {json.loads(body)['token']}"}
+
+    def headers(self, repository: str, actions: str = "pull") -> dict[str, str]:
+        """A token for the repository, fetched once after each start."""
+        key = repository, actions
+        if key not in self._tokens:
+            self._tokens[key] = self.token(*self._login(repository, actions))
+        return self._tokens[key]
+
+    def login(self) -> tuple[str, dict[str, str]]:
+        """At the token endpoint, for a repository."""
+        return self._login("perf/login", "pull")
+
+    def _login(self, repository: str, actions: str) -> tuple[str, dict[str, str]]:
+        username = "pusher" if "push" in actions else "bench"
+        if username not in self._passwords:
+            self._passwords[username] = self.make_account(username, _PUSHING if "push" in actions else None)
+        return login_of(username, self._passwords[username], repository, actions)
 
     def _ask(
         self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None
@@ -146,6 +147,12 @@ class Tidegate(Server):
             return self._ask("GET", "/health/ready")[0] == 200
         except OSError:
             return False
+
+
+def login_of(username: str, password: str, repository: str, actions: str = "pull") -> tuple[str, dict[str, str]]:
+    """The path and the headers of a login at the token endpoint, for a repository."""
+    scope = quote(f"repository:{repository}:{actions}")
+    return f"/v2/auth?service=tidegate&scope={scope}", {"Authorization": basic(username, password)}
 
 
 def _trust(upstream: Server) -> dict[str, str]:
