@@ -21,7 +21,7 @@ class Failed(Exception):
 
 
 class ImageClient(abc.ABC):
-    """A client with logins and images of its own: nothing of the machine's is seen or touched."""
+    """A client with logins and images of its own: none of the machine's are seen or touched."""
 
     #: By which it is chosen.
     name: str

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import resource
 import socket
 import struct
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from rig import Rig
 from run_folder import GIB, HOST
 from server import Server
 from tidegate import VARIANTS
+from trouble import Trouble
 
 # One address has 28,000 ports, and others use them, too.
 _OF_ONE_ADDRESS = 1000
@@ -22,6 +24,7 @@ _AT_ONCE = struct.pack("ii", 1, 0)
 
 def _measure(options: argparse.Namespace, curve: Curve, counts: Sequence[int], results: Results) -> None:
     """Each count before a gate of its own, which has answered before."""
+    _allow(max(counts))
     rig = Rig(options, [VARIANTS["tidegate"].make], room=GIB // 4)
     for count in counts:
         print(f"{count} {curve.counted}", flush=True)
@@ -40,6 +43,14 @@ def _measure(options: argparse.Namespace, curve: Curve, counts: Sequence[int], r
                 kib_each=(after - before) * 1024 / count,
             )
     rig.end(results)
+
+
+def _allow(count: int) -> None:
+    """Lets this process, and what it starts, have so many connections: of a gate's files they may be two thirds."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < 2 * count:
+        raise Trouble(f"{count} connections take {2 * count} open files; {most} are allowed (ulimit -Hn)")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _touch(server: Server) -> None:
