@@ -7,7 +7,7 @@ import sys
 sys.dont_write_bytecode = True
 
 import run_folder  # noqa: E402 (nothing is left behind in the tree)
-from measures import cold, herd, hot, index, limits, login, push, relay, small, start, tls  # noqa: E402
+from measures import cold, docker, growth, herd, hot, index, limits, login, push, relay, small, start, tls  # noqa: E402
 from trouble import Trouble, heed_termination  # noqa: E402
 
 MEASURES = {
@@ -20,8 +20,10 @@ MEASURES = {
     "login": login,
     "tls": tls,
     "start": start,
+    "docker": docker,
     "limits": limits,
     "index": index,
+    "growth": growth,
 }
 
 

@@ -21,7 +21,7 @@ from change import LEAST_ROUNDS, Change, Verdict, change  # noqa: E402
 from checkout import checkout, resolved  # noqa: E402
 from figures import Figure  # noqa: E402
 from machine import machine  # noqa: E402
-from measures import cold, herd, hot, login, push, relay, small, start, tls  # noqa: E402
+from measures import cold, docker, herd, hot, login, push, relay, small, start, tls  # noqa: E402
 from results import FOLDER, Results, figure as text_of, figures, head, line, median  # noqa: E402
 from rig import number  # noqa: E402
 from trouble import Trouble, heed_termination  # noqa: E402
@@ -36,8 +36,9 @@ MEASURES = {
     "login": login,
     "tls": tls,
     "start": start,
+    "docker": docker,
 }
-# TLS is Node's own, and so are its changes.
+# TLS is Node's own, and so are its changes; what docker and skopeo do themselves takes most of their time.
 _USUAL = "hot,cold,herd,relay,push,small,login,start"
 _BEFORE, _AFTER = "before", "after"
 _COLUMNS = ["measure", "figure", _BEFORE, _AFTER, "change", "95 % interval", "verdict"]

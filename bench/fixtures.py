@@ -4,17 +4,21 @@ import hashlib
 import http.client
 import json
 import random
-from collections.abc import Iterator
+import tarfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from client import request
-from run_folder import HOST, MIB
+from client import connection, request
+from run_folder import MIB
+from server import Server
 from trouble import Trouble
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
+_TAR_HEAD = tarfile.BLOCKSIZE
+_TAR_END = 2 * tarfile.BLOCKSIZE
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class Image:
 
     repository: str
     digest: str
+    #: Its config and its layers.
+    blobs: Sequence[Blob]
 
     @property
     def by_tag(self) -> str:
@@ -75,33 +81,46 @@ def write(path: Path, seed: str, size: int) -> File:
     return File(path, f"sha256:{hash_.hexdigest()}", size)
 
 
-def push(port: int, repository: str, size: int, seed: str = "") -> Blob:
+def push(upstream: Server, repository: str, size: int, seed: str = "") -> Blob:
     """Makes a blob and pushes it. Another seed, another blob."""
-    return _push(port, repository, size, chunks(repository + seed, size))
+    return _push(upstream, repository, size, chunks(repository + seed, size))
 
 
-def push_image(port: int, repository: str, layer_size: int) -> Image:
-    """Makes an image of one layer and pushes it with the tag v1."""
-    layer = push(port, repository, layer_size)
-    root = {"type": "layers", "diff_ids": [layer.digest]}
+def push_image(upstream: Server, repository: str, layer_size: int, layers: int = 1) -> Image:
+    """Makes an image of so many layers, no two alike, and pushes it with the tag v1."""
+    seeds = [f"{repository}{each}" for each in range(layers)]
+    pushed = [_push(upstream, repository, layer_size, _layer(seed, layer_size)) for seed in seeds]
+    root = {"type": "layers", "diff_ids": [layer.digest for layer in pushed]}
     config_bytes = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": root}).encode()
-    config = _push(port, repository, len(config_bytes), iter([config_bytes]))
+    config = _push(upstream, repository, len(config_bytes), iter([config_bytes]))
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": {"mediaType": _CONFIG, "digest": config.digest, "size": config.size},
-        "layers": [{"mediaType": _LAYER, "digest": layer.digest, "size": layer.size}],
+        "layers": [{"mediaType": _LAYER, "digest": layer.digest, "size": layer.size} for layer in pushed],
     }
     body = json.dumps(manifest).encode()
-    image = Image(repository, f"sha256:{hashlib.sha256(body).hexdigest()}")
-    status, _, _ = request(port, "PUT", image.by_tag, {"Content-Type": MANIFEST}, body)
+    image = Image(repository, f"sha256:{hashlib.sha256(body).hexdigest()}", [config, *pushed])
+    status, _, _ = request(upstream.port, "PUT", image.by_tag, {"Content-Type": MANIFEST}, body, upstream.tls)
     _expect(status, 201)
     return image
 
 
-def _push(port: int, repository: str, size: int, body: Iterator[bytes]) -> Blob:
+def _layer(seed: str, size: int) -> Iterator[bytes]:
+    """A tar of just this size, which must be a multiple of its blocks: one file of random bytes, not compressed."""
+    file = tarfile.TarInfo(f"file-{hashlib.sha256(seed.encode()).hexdigest()}")
+    file.size = size - _TAR_HEAD - _TAR_END
+    yield file.tobuf(tarfile.USTAR_FORMAT)
+    yield from chunks(seed, file.size)
+    yield bytes(_TAR_END)
+
+
+def _push(upstream: Server, repository: str, size: int, body: Iterator[bytes]) -> Blob:
     """POST, PATCH with the whole body, PUT with the digest."""
-    status, headers, _ = request(port, "POST", f"/v2/{repository}/blobs/uploads/", {"Content-Length": "0"})
+    empty = {"Content-Length": "0"}
+    status, headers, _ = request(
+        upstream.port, "POST", f"/v2/{repository}/blobs/uploads/", empty, tls=upstream.tls
+    )
     _expect(status, 202)
     hash_ = hashlib.sha256()
 
@@ -110,18 +129,18 @@ def _push(port: int, repository: str, size: int, body: Iterator[bytes]) -> Blob:
             hash_.update(chunk)
             yield chunk
 
-    connection = http.client.HTTPConnection(HOST, port, timeout=120)
+    pushing = connection(upstream.port, upstream.tls, patience=120)
     try:
         fields = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-        connection.request("PATCH", upload_path(headers), hashed(), fields)
-        answer = connection.getresponse()
+        pushing.request("PATCH", upload_path(headers), hashed(), fields)
+        answer = pushing.getresponse()
         answer.read()
         _expect(answer.status, 202)
         path = upload_path(answer.headers)
     finally:
-        connection.close()
+        pushing.close()
     digest = f"sha256:{hash_.hexdigest()}"
-    status, _, _ = request(port, "PUT", finishing(path, digest), {"Content-Length": "0"})
+    status, _, _ = request(upstream.port, "PUT", finishing(path, digest), empty, tls=upstream.tls)
     _expect(status, 201)
     return Blob(repository, digest, size)
 

@@ -23,14 +23,22 @@ def basic(username: str, password: str) -> str:
 def account() -> tuple[Path, str]:
     """The file, and the Authorization header of the account in it. The password is made anew with each run."""
     path, password = CONFIGURATIONS / "htpasswd", secrets.token_urlsafe(16)
-    command = [program("htpasswd"), "-niBC", _COST, _NAME]
+    path.write_text(f"{_NAME}:{hashed(password)}\n")
+    return path, basic(_NAME, password)
+
+
+def hashed(password: str) -> str:
+    """The password's hash, as it stands in such a file."""
+    htpasswd = program("htpasswd")
+    if not htpasswd:
+        raise Trouble("passwords are hashed by htpasswd; install it (Debian: apt-get install apache2-utils)")
+    command = [htpasswd, "-niBC", _COST, _NAME]
     ran = subprocess.run(
         command, input=password, capture_output=True, text=True, env={"PATH": PATH}, timeout=30, check=False
     )
     if ran.returncode:
         raise Trouble(f"htpasswd made no account: {ran.stderr.strip()}")
-    path.write_text(ran.stdout.strip() + "\n")
-    return path, basic(_NAME, password)
+    return ran.stdout.strip().partition(":")[2]
 
 
 class HtpasswdServer(Server):

@@ -16,6 +16,8 @@ _VERSIONS = {
     "varnish": ["varnishd", "-V"],
     "caddy": ["caddy", "version"],
     "wrk": ["wrk", "-v"],
+    "dockerd": ["dockerd", "--version"],
+    "skopeo": ["skopeo", "--version"],
 }
 
 

@@ -23,7 +23,7 @@ from tidegate import ROOT, VARIANTS  # noqa: E402
 from trouble import Trouble, heed_termination  # noqa: E402
 
 _PROFILES = FOLDER / "profiles"
-_LEFT_OUT = ("limits", "index")
+_LEFT_OUT = ("limits", "index", "growth")
 # How Node is told to write a profile when it ends, and how the file's name then ends.
 _KINDS = {"cpu": ("--cpu-prof", ".cpuprofile"), "heap": ("--heap-prof", ".heapprofile")}
 _SHOWN = 30

@@ -44,9 +44,9 @@ class Results:
         """Medians by `key`; `columns` gives each field's heading."""
         lines = head([key, *columns.values()])
         for name in self._names(key):
-            rows = [row for row in self.rows if row[key] == name]
+            rows = self._rows_of(key, name)
             lines.append(line([name, *(figure(median(rows, field)) for field in columns)]))
-        self._tell("\n".join(lines))
+        self.tell("\n".join(lines))
 
     def table_across(self, key: str, across: str, field: str, heading: str) -> None:
         """Medians of one field: a row for each `key`, a column for each value of `across`."""
@@ -55,7 +55,7 @@ class Results:
         for name in self._names(key):
             cells = [self._rows_of(key, name, across, column) for column in columns]
             lines.append(line([name, *(figure(median(rows, field)) for rows in cells)]))
-        self._tell(f"{heading}:\n\n" + "\n".join(lines))
+        self.tell(f"{heading}:\n\n" + "\n".join(lines))
 
     def table_of_ratios(self, key: str, field: str, own: str, heading: str, across: str | None = None) -> None:
         """What `own` has of one field over what each other `key` has: the median of the rounds' ratios."""
@@ -66,7 +66,7 @@ class Results:
                 cells = [self._ratio(key, own, name, field, across, column) for column in columns]
                 lines.append(line([name, *(figure(cell) for cell in cells)]))
         if len(lines) > 2 and own in self._names(key):
-            self._tell(f"{heading}, {own} over each other:\n\n" + "\n".join(lines))
+            self.tell(f"{heading}, {own} over each other:\n\n" + "\n".join(lines))
 
     def picture(self, key: str, field: str, heading: str, across: str | None = None) -> None:
         """A bar for each `key`, in groups by `across`: the median, and what the rounds lay between."""
@@ -77,8 +77,17 @@ class Results:
                 middle, found = median(rows, field), figures(rows, field)
                 if middle is not None:
                     groups.setdefault(group, {})[name] = Bar(middle, min(found), max(found), figure(middle))
-        (FOLDER / f"{self._name}.svg").write_text(bars(heading, groups), encoding="utf-8")
-        self._tell(f"![{heading}]({self._name}.svg)", printed=False)
+        self.draw(heading, bars(heading, groups))
+
+    def draw(self, heading: str, picture: str) -> None:
+        """Keeps the run's picture."""
+        (FOLDER / f"{self._name}.svg").write_text(picture, encoding="utf-8")
+        self.tell(f"![{heading}]({self._name}.svg)", printed=False)
+
+    def medians(self, key: str, field: str) -> list[tuple[float, float]]:
+        """A field's medians by a `key` that is a number; what has not been found is left out."""
+        found = [(float(name), median(self._rows_of(key, name), field)) for name in self._names(key)]
+        return [(count, middle) for count, middle in found if middle is not None]
 
     def _ratio(self, key: str, own: str, other: str, field: str, across: str | None, column: str) -> float | None:
         sides = [
@@ -95,9 +104,11 @@ class Results:
         return list(dict.fromkeys(str(row[key]) for row in self.rows))
 
     def _rows_of(self, key: str, name: str, across: str | None = None, column: str = "") -> list[dict[str, object]]:
-        return [row for row in self.rows if row[key] == name and (across is None or row[across] == column)]
+        rows = [row for row in self.rows if str(row[key]) == name]
+        return rows if across is None else [row for row in rows if str(row[across]) == column]
 
-    def _tell(self, part: str, *, printed: bool = True) -> None:
+    def tell(self, part: str, *, printed: bool = True) -> None:
+        """Puts a table, a picture or a sentence under what has been told before."""
         if not self._parts:
             told = ", ".join(f"{name} {value}" for name, value in self._conditions.items())
             self._parts.append(f"{told}. {machine()}.")

@@ -46,6 +46,23 @@ def add_warmed(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_upstream_tls(parser: argparse.ArgumentParser) -> None:
+    """The option of measures in which bodies come from the upstream."""
+    parser.add_argument(
+        "--upstream-tls", action="store_true", help="the upstream speaks TLS, with a certificate that is checked"
+    )
+
+
+def name_of(options: argparse.Namespace, measure: str) -> str:
+    """What the result's files are called."""
+    return options.tag or (f"{measure}-upstream-tls" if options.upstream_tls else measure)
+
+
+def over_tls(options: argparse.Namespace) -> str:
+    """What a heading says of the upstream."""
+    return " from an upstream with TLS" if options.upstream_tls else ""
+
+
 def number(least: int, most: int) -> Callable[[str], int]:
     """An argparse type: a whole number within bounds, so that no load is without one."""
 
@@ -67,21 +84,25 @@ class Rig:
     """The upstream, empty, and the servers before it, none of them started."""
 
     def __init__(self, options: argparse.Namespace, fleet: Sequence[Make], *, room: int, sink: bool = False) -> None:
-        """`room` is what the run needs for its files; `sink` takes an upstream that swallows what is pushed."""
+        """`room` is what the run needs for its files; `sink` takes an upstream that swallows what is pushed.
+
+        The upstream speaks TLS where the options have it, and say so.
+        """
         run_folder.require_room(room)
         self.rounds: int = options.rounds
         self.failures = 0
         server_cpus, other_cpus = _halves(options.unpinned)
         self.pinned = server_cpus is not None
-        self.upstream = _sink(other_cpus) if sink else _upstream(other_cpus)
-        self.servers = [make(self.upstream.port, server_cpus) for make in fleet]
+        over_tls = getattr(options, "upstream_tls", False)
+        self.upstream = _sink(other_cpus) if sink else _upstream(other_cpus, over_tls)
+        self.servers = [make(self.upstream, server_cpus) for make in fleet]
         os.sched_setaffinity(0, other_cpus or _CPUS)
         self.upstream.start()
         self.warming: list[Blob] = []
 
     def push(self, repository: str, size: int, seed: str = "") -> Blob:
         """Puts a blob into the upstream."""
-        return fixtures.push(self.upstream.port, repository, size, seed)
+        return fixtures.push(self.upstream, repository, size, seed)
 
     def turns(self, ready: Callable[[Server], None]) -> Iterator[tuple[int, Server]]:
         """Each server in each round, started with nothing held, made ready, and at rest; ended afterwards.
@@ -213,13 +234,14 @@ def each(amount: float | None, count: float, unit: float) -> float | None:
 
 def conditions(rig: Rig, **more: object) -> dict[str, object]:
     """What a table must say of how it came about."""
-    return {**more, "rounds": rig.rounds, "pinned": "yes" if rig.pinned else "no"}
+    upstream = {"upstream": "over TLS"} if rig.upstream.tls else {}
+    return {**more, **upstream, "rounds": rig.rounds, "pinned": "yes" if rig.pinned else "no"}
 
 
-def _upstream(cpus: Cpus) -> Server:
+def _upstream(cpus: Cpus, over_tls: bool) -> Server:
     if not program("docker-registry"):
         raise Trouble("the upstream is docker-registry; install it (Debian: apt-get install docker-registry)")
-    return registries.upstream(cpus)
+    return registries.upstream(cpus, over_tls=over_tls)
 
 
 def _sink(cpus: Cpus) -> Server:

@@ -64,6 +64,11 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         atexit.register(self.stop)
 
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port, as whoever stands before it is told."""
+        return f"{'https' if self.tls else 'http'}://{HOST}:{self.port}"
+
     def headers(self, repository: str, actions: str = "pull") -> dict[str, str]:
         """What a request for a repository carries, for it to be allowed these actions."""
         del repository, actions

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from certificate import certificate
 from client import request
 from htpasswd import basic
-from run_folder import HOST, subfolder
+from run_folder import CONFIGURATIONS, HOST, subfolder
 from server import Cpus, Server, free_port, program
 from trouble import Trouble
 
@@ -39,9 +39,9 @@ class Variant:
     settings: Mapping[str, str] = field(default_factory=dict)
     tls: bool = False
 
-    def make(self, upstream_port: int, cpus: Cpus, *, name: str | None = None, root: Path = ROOT) -> Server:
+    def make(self, upstream: Server, cpus: Cpus, *, name: str | None = None, root: Path = ROOT) -> Server:
         """The gate of a checkout, under another name when there are several."""
-        return Tidegate(name or self.name, root, upstream_port, cpus, self)
+        return Tidegate(name or self.name, root, upstream, cpus, self)
 
 
 VARIANTS = {
@@ -57,7 +57,7 @@ VARIANTS = {
 class Tidegate(Server):
     """The gate before the upstream, with an account whose token every request carries."""
 
-    def __init__(self, name: str, root: Path, upstream_port: int, cpus: Cpus, variant: Variant) -> None:
+    def __init__(self, name: str, root: Path, upstream: Server, cpus: Cpus, variant: Variant) -> None:
         main = root / "dist" / "main.js"
         if not main.is_file():
             raise Trouble(f"{main} is not there; type: npm run build")
@@ -66,7 +66,7 @@ class Tidegate(Server):
         holds = subfolder("held", name)
         self._admin_password = secrets.token_urlsafe(16)
         self._passwords: dict[str, str] = {}
-        self._tokens: dict[tuple[str, str], str] = {}
+        self._tokens: dict[tuple[str, str], dict[str, str]] = {}
         files = certificate() if variant.tls else None
         super().__init__(
             name,
@@ -82,11 +82,12 @@ class Tidegate(Server):
                 "PORT": str(port),
                 "DATA_DIR": str(holds),
                 "ADMIN_PASSWORD": self._admin_password,
-                "UPSTREAM_REGISTRY": f"http://{HOST}:{upstream_port}",
+                "UPSTREAM_REGISTRY": upstream.origin,
                 # Throttling works, and never trips.
                 "RATE_LIMIT": "1000000/s",
                 "RATE_BURST": "10000000",
                 "MAX_CONNECTIONS": "100000",
+                **(_trust(upstream) if upstream.tls else {}),
                 **({"TLS_CERT_FILE": str(files.chain), "TLS_KEY_FILE": str(files.key)} if files else {}),
                 **variant.settings,
                 **_chosen_settings(),
@@ -99,31 +100,8 @@ class Tidegate(Server):
         self._tokens.clear()
         super().launch()
 
-    def headers(self, repository: str, actions: str = "pull") -> dict[str, str]:
-        """A token for the repository, fetched once after each start."""
-        key = repository, actions
-        if key not in self._tokens:
-            path, headers = self._login(repository, actions)
-            status, _, body = self._ask("GET", path, headers)
-            if status != 200:
-                raise Trouble(f"{self.name} answered {status} to a login: {body[:200]!r}")
-            self._tokens[key] = json.loads(body)["token"]
-        return {"Authorization": f"Bearer {self._tokens[key]}"}
-
-    def login(self) -> tuple[str, dict[str, str]]:
-        """At the token endpoint, for a repository."""
-        return self._login("perf/login", "pull")
-
-    def _login(self, repository: str, actions: str) -> tuple[str, dict[str, str]]:
-        username = "pusher" if "push" in actions else "bench"
-        if username not in self._passwords:
-            self._make_account(username, _PUSHING if "push" in actions else None)
-        scope = quote(f"repository:{repository}:{actions}")
-        path = f"/v2/auth?service=tidegate&scope={scope}"
-        return path, {"Authorization": basic(username, self._passwords[username])}
-
-    def _make_account(self, username: str, access: object) -> None:
-        """An account with a new password, over REST."""
+    def make_account(self, username: str, access: object = None) -> str:
+        """Makes an account over REST; its password, which is new."""
         password = secrets.token_urlsafe(16)
         account = {"username": username, "password": password, **({"access": access} if access else {})}
         headers = {
@@ -133,7 +111,31 @@ class Tidegate(Server):
         status, _, body = self._ask("POST", "/admin/users", headers, json.dumps(account).encode())
         if status != 201:
             raise Trouble(f"{self.name} answered {status} to a new account: {body[:200]!r}")
-        self._passwords[username] = password
+        return password
+
+    def token(self, path: str, headers: dict[str, str]) -> dict[str, str]:
+        """What requests carry after such a login."""
+        status, _, body = self._ask("GET", path, headers)
+        if status != 200:
+            raise Trouble(f"{self.name} answered {status} to a login: {body[:200]!r}")
+        return {"Authorization": f"Bearer {json.loads(body)['token']}"}
+
+    def headers(self, repository: str, actions: str = "pull") -> dict[str, str]:
+        """A token for the repository, fetched once after each start."""
+        key = repository, actions
+        if key not in self._tokens:
+            self._tokens[key] = self.token(*self._login(repository, actions))
+        return self._tokens[key]
+
+    def login(self) -> tuple[str, dict[str, str]]:
+        """At the token endpoint, for a repository."""
+        return self._login("perf/login", "pull")
+
+    def _login(self, repository: str, actions: str) -> tuple[str, dict[str, str]]:
+        username = "pusher" if "push" in actions else "bench"
+        if username not in self._passwords:
+            self._passwords[username] = self.make_account(username, _PUSHING if "push" in actions else None)
+        return login_of(username, self._passwords[username], repository, actions)
 
     def _ask(
         self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None
@@ -145,6 +147,20 @@ class Tidegate(Server):
             return self._ask("GET", "/health/ready")[0] == 200
         except OSError:
             return False
+
+
+def login_of(username: str, password: str, repository: str, actions: str = "pull") -> tuple[str, dict[str, str]]:
+    """The path and the headers of a login at the token endpoint, for a repository."""
+    scope = quote(f"repository:{repository}:{actions}")
+    return f"/v2/auth?service=tidegate&scope={scope}", {"Authorization": basic(username, password)}
+
+
+def _trust(upstream: Server) -> dict[str, str]:
+    """The setting by which it trusts the upstream's certificate."""
+    file = CONFIGURATIONS / "tidegate.yaml"
+    chain = json.dumps(str(certificate().chain))
+    file.write_text(f"registries:\n  - name: {HOST}:{upstream.port}\n    ca_file: {chain}\n")
+    return {"CONFIG_FILE": str(file)}
 
 
 def _chosen_settings() -> dict[str, str]:

@@ -7,7 +7,18 @@ import peers
 from figures import Better, Figure
 from peers import Make
 from results import Results
-from rig import Rig, Usage, add_options as add_rig_options, add_warmed, conditions, megabytes_per_second, number
+from rig import (
+    Rig,
+    Usage,
+    add_options as add_rig_options,
+    add_upstream_tls,
+    add_warmed,
+    conditions,
+    megabytes_per_second,
+    name_of,
+    number,
+    over_tls,
+)
 from run_folder import GIB, MIB
 
 SERVERS = ("direct", "tidegate", "distribution", "nginx-cache", "varnish", "caddy")
@@ -31,17 +42,18 @@ _COLUMNS = {
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
     add_rig_options(parser, SERVERS, rounds=5)
+    add_upstream_tls(parser)
     add_warmed(parser)
     parser.add_argument("--blob-mib", type=number(1, 4096), default=512, help="size of the blob (%(default)s)")
 
 
 def run(options: argparse.Namespace) -> int:
     """1 when something was not served, or wrongly."""
-    results = measure(options, peers.chosen(options.servers, SERVERS))
+    results = measure(options, peers.chosen(options.servers, SERVERS, upstream_tls=options.upstream_tls))
     results.table("server", _COLUMNS)
     results.table_of_ratios("server", "first_byte_ms", "tidegate", "Time to the first byte")
     results.table_of_ratios("server", "total_s", "tidegate", "Total time")
-    title = f"A cold pull of {options.blob_mib} MiB"
+    title = f"A cold pull of {options.blob_mib} MiB{over_tls(options)}"
     results.picture("server", "total_s", f"{title}, seconds (shorter is better)")
     return results.code
 
@@ -57,7 +69,7 @@ def measure(options: argparse.Namespace, fleet: Sequence[Make]) -> Results:
     if not options.no_verify:
         rig.verify([blob])
     warmed = "yes" if options.warmed else "no"
-    results = Results(options.tag or "cold", conditions(rig, blob_mib=options.blob_mib, clients=1, warmed=warmed))
+    results = Results(name_of(options, "cold"), conditions(rig, blob_mib=options.blob_mib, clients=1, warmed=warmed))
     direct: dict[int, float] = {}
     for round_, server in rig.turns(lambda each: rig.warm(each, blob)):
         usage, asked = Usage(server), rig.asked(blob)

@@ -8,7 +8,18 @@ import peers
 from figures import Better, Figure
 from peers import Make
 from results import Results
-from rig import Rig, Usage, add_options as add_rig_options, add_warmed, conditions, megabytes_per_second, number
+from rig import (
+    Rig,
+    Usage,
+    add_options as add_rig_options,
+    add_upstream_tls,
+    add_warmed,
+    conditions,
+    megabytes_per_second,
+    name_of,
+    number,
+    over_tls,
+)
 from run_folder import GIB, MIB
 from trouble import Trouble
 
@@ -36,6 +47,7 @@ _MOST = 64 * GIB
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
     add_rig_options(parser, SERVERS, rounds=5)
+    add_upstream_tls(parser)
     add_warmed(parser)
     parser.add_argument("--clients", type=number(1, 1000), default=32, help="(%(default)s)")
     parser.add_argument("--blob-mib", type=number(1, 4096), default=64, help="size of the blob (%(default)s)")
@@ -43,10 +55,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """1 when something was not served, or wrongly."""
-    results = measure(options, peers.chosen(options.servers, SERVERS))
+    results = measure(options, peers.chosen(options.servers, SERVERS, upstream_tls=options.upstream_tls))
     results.table("server", _COLUMNS)
     results.table_of_ratios("server", "total_s", "tidegate", "Time to the last byte")
-    title = f"{options.clients} clients, one cold blob of {options.blob_mib} MiB"
+    title = f"{options.clients} clients, one cold blob of {options.blob_mib} MiB{over_tls(options)}"
     results.picture("server", "total_s", f"{title}, seconds to the last byte (shorter is better)")
     return results.code
 
@@ -65,7 +77,7 @@ def measure(options: argparse.Namespace, fleet: Sequence[Make]) -> Results:
     told = conditions(
         rig, blob_mib=options.blob_mib, clients=options.clients, warmed="yes" if options.warmed else "no"
     )
-    results = Results(options.tag or "herd", told)
+    results = Results(name_of(options, "herd"), told)
     for round_, server in rig.turns(lambda each: rig.warm(each, blob)):
         usage, asked = Usage(server), rig.asked(blob)
         result = rig.pull(server, blob, options.clients)

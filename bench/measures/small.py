@@ -50,7 +50,7 @@ def measure(options: argparse.Namespace, fleet: Sequence[Make]) -> Results:
     wrk.require()
     rig = Rig(options, fleet, room=GIB)
     images = [
-        fixtures.push_image(rig.upstream.port, f"perf/small-{each:03d}", _LAYER) for each in range(options.images)
+        fixtures.push_image(rig.upstream, f"perf/small-{each:03d}", _LAYER) for each in range(options.images)
     ]
     told = conditions(rig, connections=options.connections, images=options.images, seconds=options.seconds)
     results = Results(options.tag or "small", told)

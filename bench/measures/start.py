@@ -52,7 +52,7 @@ def measure(options: argparse.Namespace, fleet: Sequence[Make]) -> Results:
             for load in ("first start", "later start"):
                 started = time.perf_counter()
                 server.launch()
-                _first_answer(server)
+                first_answer(server)
                 elapsed = time.perf_counter() - started
                 server.settle()
                 results.add(
@@ -68,7 +68,7 @@ def measure(options: argparse.Namespace, fleet: Sequence[Make]) -> Results:
     return rig.end(results)
 
 
-def _first_answer(server: Server) -> None:
+def first_answer(server: Server) -> None:
     """Returns with the first answer, whatever it says: that of a gate to a stranger is 401."""
     deadline = time.monotonic() + _LONGEST
     while time.monotonic() < deadline and server.is_running:

@@ -3,7 +3,7 @@
 import unittest
 from xml.etree import ElementTree
 
-from picture import Bar, bars
+from picture import Bar, Point, bars, curves
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -56,6 +56,50 @@ class PictureTest(unittest.TestCase):
         self.assertEqual(self.root.findtext(f"{SVG}title"), "Speed & size")
         said = self.root.findtext(f"{SVG}desc")
         self.assertEqual(said, "512 MiB × 1 tidegate 50, a<b & c 100; 512 MiB × 4 tidegate 25, a<b & c 0")
+
+
+class CurvesTest(unittest.TestCase):
+    """A cost that does not grow and one that grows with the count, before a limit that grows with it, too."""
+
+    def setUp(self) -> None:
+        """Three counts, each ten times the one before."""
+        counts = (10, 100, 1000)
+        costs = {
+            "flat <ms>": [Point(count, 7, "7") for count in counts],
+            "linear": [Point(count, count / 100, f"{count / 100:g}") for count in counts],
+            "unknown": [],
+        }
+        self.root = ElementTree.fromstring(curves("Growth", "blobs & more", costs, lambda count: count))
+        self.words = [text.text for text in self.root.findall(f"{SVG}text")]
+
+    def line(self, at: int) -> list[tuple[float, float]]:
+        """The places of a curve, without the way to what is written beside it."""
+        paths = [path.get("d") for path in self.root.findall(f"{SVG}path") if path.get("class") in ("curve", "limit")]
+        return [tuple(map(float, place.split())) for place in paths[at].removeprefix("M").split("L")][:-1]
+
+    def test_a_power_of_the_count_is_a_straight_line(self) -> None:
+        """From the corner of what is the least to that of the most; the limit is the same line here."""
+        linear, limit = self.line(0), self.line(1)
+        self.assertEqual(linear, limit)
+        self.assertAlmostEqual(linear[1][0], (linear[0][0] + linear[2][0]) / 2, delta=0.1)
+        self.assertAlmostEqual(linear[1][1], (linear[0][1] + linear[2][1]) / 2, delta=0.1)
+        self.assertLess(linear[2][1], linear[0][1])
+
+    def test_what_does_not_grow_stays_where_it_begins(self) -> None:
+        """At the foot of the others."""
+        self.assertEqual({up for _, up in self.line(2)}, {self.line(0)[0][1]})
+
+    def test_each_has_its_name_with_the_first_and_the_last_figure(self) -> None:
+        """One of which nothing is known is left out; counts and multiples stand at the axes."""
+        for word in ("linear: 0.1 → 10", "n log n", "flat <ms>: 7 → 7", "blobs & more", "1,000", "× 1", "× 100"):
+            self.assertIn(word, self.words)
+        self.assertNotIn("unknown", "".join(self.words))
+        said = self.root.findtext(f"{SVG}desc")
+        self.assertEqual(said, "By blobs & more: flat <ms>: 7 → 7; linear: 0.1 → 10")
+
+    def test_nothing_known_is_an_empty_picture(self) -> None:
+        """And no error."""
+        ElementTree.fromstring(curves("Growth", "blobs", {"unknown": []}, lambda count: count))
 
 
 if __name__ == "__main__":

@@ -47,6 +47,16 @@ class ResultsTest(unittest.TestCase):
         self.results.table_of_ratios("server", "mb", "tidegate", "MB/s", across="load")
         self.assertEqual(self.kept()[2:], ["| nginx | 1.50 | – |"])
 
+    def test_medians_go_by_numbers_where_the_key_is_one(self) -> None:
+        """What has not been found is left out."""
+        for count, figure in ((1, 5), (10, 7), (10, 9), (100, None)):
+            self.results.add(**{"clients": count, "ms": figure, "server": "", "load": ""})
+        rows = [row for row in self.results.rows if "clients" in row]
+        self.results.rows[:] = rows
+        self.assertEqual(self.results.medians("clients", "ms"), [(1, 5), (10, 8)])
+        self.results.table("clients", {"ms": "ms"})
+        self.assertEqual(self.kept()[2:], ["| 1 | 5 |", "| 10 | 8 |", "| 100 | – |"])
+
     def test_rows_are_kept_run_after_run(self) -> None:
         """With the conditions under which they came about."""
         results.Results("hot", {"rounds": 1}).add(server="tidegate", round=0, load="1", mb=1)
