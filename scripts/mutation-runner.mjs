@@ -65,7 +65,7 @@ class CircusRunner {
       fn: mocker.fn.bind(mocker),
       spyOn: mocker.spyOn.bind(mocker),
       restoreAllMocks: mocker.restoreAllMocks.bind(mocker),
-      setTimeout: (time) => (circus.getState().testTimeout = time),
+      setTimeout: () => undefined,
     };
     const inGlobal = { describe, it, test, beforeAll, beforeEach, afterAll, afterEach };
     Object.assign(globalThis, inGlobal, { expect: jestExpect, jest });
