@@ -23,6 +23,8 @@ let root = '';
 const COMPILE = '_compile';
 /** How long a test may take under a mutant; milliseconds. None takes half of it, and what hangs is much of the time. */
 const LONGEST = 5000;
+/** How long what is to be tidied up after a spec may take: what hung in a test often hangs there again. */
+const TIDYING = 2000;
 const NONE = /(?!)/;
 
 class CircusRunner {
@@ -59,7 +61,8 @@ class CircusRunner {
         );
       module[COMPILE](texts.get(filename), filename);
     };
-    const { describe, it, test, beforeAll, beforeEach, afterAll, afterEach } = circus;
+    const { describe, it, test, beforeAll, beforeEach, afterEach } = circus;
+    const afterAll = (tidy) => circus.afterAll(tidy, TIDYING);
     const mocker = new ModuleMocker(globalThis);
     const jest = {
       fn: mocker.fn.bind(mocker),
