@@ -251,6 +251,46 @@ describe('Downloads that cannot be stored', () => {
     expect(buffers.out).toBe(0);
   });
 
+  it('break off for a reader to whom the upstream has another content now', async () => {
+    const { bytes, digest } = contentOf(4 * MIB);
+    const { start, server } = await room(serving(Buffer.concat([bytes, bytes])), {
+      spools: new SmallSpools(MIB),
+    });
+    server.queue(serving(bytes));
+    const download = start(digest);
+
+    const got = await Promise.allSettled([0, 0].map((from) => received(download.body(from))));
+
+    expect(got.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect(got.find(({ status }) => status === 'rejected')).toMatchObject({
+      reason: {
+        code: 'BAD_UPSTREAM',
+        message: 'the upstream registry has another content there now',
+      },
+    });
+    await eventually('no connection waits', () => server.open <= 1);
+  });
+
+  it('break off for a reader where the spool cannot be read, and keep no buffer', async () => {
+    const { bytes, digest } = contentOf(8 * MIB);
+    const folder = freshFolder('unreadable');
+    const store = await DiskStore.open(folder);
+    atTheEnd(() => store.close());
+    const spools: Spools = {
+      create: async () => Object.assign(await store.create(), { read: () => Promise.resolve(0) }),
+    };
+    const { start, buffers } = await room(serving(bytes), { spools });
+    const download = start(digest);
+    const keepsUp = received(download.body(0)).catch(() => undefined);
+    await download.finished.catch(() => undefined);
+
+    const late = received(download.body(0));
+
+    await expect(late).rejects.toThrow('a spool is shorter than what was written to it');
+    await keepsUp;
+    expect(buffers.out).toBe(0);
+  });
+
   it('end the upstream when nobody is there to take it over', async () => {
     const { bytes, digest } = contentOf(4 * MIB);
     const gated = new Gated(bytes);

@@ -480,6 +480,29 @@ describe('Downloads', () => {
       await eventually('the connection ends', () => server.open === 0);
     });
 
+    it('has nothing more for whoever comes when nothing is left of it', async () => {
+      const { start } = await room(serving(bytes));
+      const download = start(digest);
+      await received(download.body(0));
+      await download.finished;
+      await new Promise((resolve) => setImmediate(resolve));
+
+      const late = download.body(0);
+
+      expect(await sent(late, new Sink())).toBeInstanceOf(ClientGone);
+      expect(download.readers).toBe(0);
+    });
+
+    it('lets go of the clients that it has served', async () => {
+      const { start } = await room(serving(bytes));
+      const sink = new Sink();
+      const before = sink.listenerCount('close');
+
+      await start(digest).body(0).sendTo(sink);
+
+      expect(sink.listenerCount('close')).toBe(before);
+    });
+
     it('leaves nothing behind after 100 clients have left (F14)', async () => {
       const { start, server, downloads, buffers, folder } = await room(huge(64 * MIB));
       const fetches: Download[] = [];
