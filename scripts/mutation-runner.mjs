@@ -21,7 +21,7 @@ const stryker = (globalThis[STRYKER] ??= {});
 /** The copy of the tree with the mutants in it, once the process is there. */
 let root = '';
 const COMPILE = '_compile';
-/** How long a test may take under a mutant; milliseconds. None takes half of it, and what hangs is much of the time. */
+/** How long a test may take, in {@link ownTime}. None takes half of it, and what hangs is much of the time. */
 const LONGEST = 5000;
 /** How long what is to be tidied up after a spec may take: what hung in a test often hangs there again. */
 const TIDYING = 2000;
@@ -45,7 +45,7 @@ class CircusRunner {
 
   async init() {
     root = process.cwd();
-    const { transform } = require(join(root, 'jest.config.js'));
+    const { transform, testTimeout } = require(join(root, 'jest.config.js'));
     const [, options] = transform['^.+\\.ts$'];
     const texts = new Map();
     require.extensions['.ts'] = (module, filename) => {
@@ -61,7 +61,8 @@ class CircusRunner {
         );
       module[COMPILE](texts.get(filename), filename);
     };
-    const { describe, it, test, beforeAll, beforeEach, afterEach } = circus;
+    const { describe, beforeAll, beforeEach, afterEach } = circus;
+    const [it, test] = [bounded(circus.it), bounded(circus.test)];
     const afterAll = (tidy) => circus.afterAll(tidy, TIDYING);
     const mocker = new ModuleMocker(globalThis);
     const jest = {
@@ -72,6 +73,7 @@ class CircusRunner {
     };
     const inGlobal = { describe, it, test, beforeAll, beforeEach, afterAll, afterEach };
     Object.assign(globalThis, inGlobal, { expect: jestExpect, jest });
+    this.testTimeout = testTimeout;
   }
 
   async dryRun({ coverageAnalysis }) {
@@ -127,7 +129,7 @@ class CircusRunner {
   async #run(spec, { wanted, bail = false, covers = false }) {
     for (const path of ours()) Reflect.deleteProperty(require.cache, path);
     circus.resetState();
-    circus.getState().testTimeout = LONGEST;
+    circus.getState().testTimeout = this.testTimeout;
     const tests = [];
     const astray = [];
     const onEvent = (event, state) => {
@@ -164,6 +166,42 @@ class CircusRunner {
       circus.removeEventHandler(onEvent);
       process.off('uncaughtException', onAstray).off('unhandledRejection', onAstray);
     }
+  }
+}
+
+/** Tests that end with an error once they hang. Circus itself goes by the clock, in which others' work has its part. */
+function bounded(test) {
+  const within = (run) => {
+    return async (...given) => {
+      const hung = Promise.withResolvers();
+      const began = ownTime();
+      const look = () => ownTime() - began > LONGEST && hung.reject(new Error('it hangs'));
+      const watch = setInterval(look, 100);
+      try {
+        await Promise.race([run(...given), hung.promise]);
+      } finally {
+        clearInterval(watch);
+      }
+    };
+  };
+  const each = (...table) => {
+    const all = test.each(...table);
+    return (name, run) => all(name, within(run));
+  };
+  return Object.assign((name, run) => test(name, within(run)), { each });
+}
+
+/** Milliseconds, without those for which this process could have run and others did. */
+function ownTime() {
+  return performance.now() - waited();
+}
+
+function waited() {
+  try {
+    return Number(readFileSync('/proc/self/schedstat', 'utf8').split(' ')[1]) / 1e6;
+  } catch {
+    // Linux alone tells.
+    return 0;
   }
 }
 
