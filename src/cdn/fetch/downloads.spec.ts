@@ -213,7 +213,7 @@ describe('Downloads', () => {
       );
 
       expect(running).toMatchObject({ digest, received: 1000, total: 100_000, readers: 1 });
-      expect(() => start(digest)).toThrow('already');
+      expect(() => start(digest)).toThrow('this content is being fetched already');
       await gated.sendTo(bytes.length);
       await sending;
     });
@@ -378,7 +378,10 @@ describe('Downloads', () => {
       sink.destroy();
 
       expect(await sending).toBeInstanceOf(ClientGone);
-      await expect(download.finished).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      await expect(download.finished).rejects.toMatchObject({
+        code: 'UNAVAILABLE',
+        message: 'the fetch was given up',
+      });
       await eventually('the connection ends', () => server.open === 0);
       expect(spools(folder)).toEqual([]);
       expect(downloads.running(SOMEWHERE, digest)).toBeUndefined();
@@ -529,6 +532,78 @@ describe('Downloads', () => {
     });
   });
 
+  describe('told in the log', () => {
+    const { bytes, digest } = contentOf(100_000);
+
+    /** What is told of a fetch by one reader, who may leave in the middle of it. */
+    async function told(behaviour: Behaviour, leaves = false) {
+      const { start, logged, server } = await room(behaviour);
+      const began = performance.now();
+      const download = start(digest);
+      const sink = new Sink();
+      const sending = sent(download.body(0), sink);
+      if (leaves) {
+        await eventually('some of it', () => sink.received > 0);
+        sink.destroy();
+      }
+      await sending;
+      await download.finished.catch(() => undefined);
+      await new Promise((resolve) => setImmediate(resolve));
+      const lines = logged.map((line) => JSON.parse(line) as Record<string, unknown>);
+      return { lines, host: server.host, took: performance.now() - began };
+    }
+
+    it('is what was fetched, from where, and how long that took', async () => {
+      const { lines, host, took } = await told(serving(bytes));
+
+      expect(lines).toMatchObject([
+        { level: 30, msg: 'fetched', digest, bytes: 100_000, host, resumed: 0, stored: true },
+      ]);
+      expect(lines[0]?.['ms']).toBeGreaterThanOrEqual(0);
+      expect(lines[0]?.['ms']).toBeLessThanOrEqual(Math.ceil(took));
+    });
+
+    it('is hardly that nobody wanted it any more', async () => {
+      const { lines } = await told(stallAfter(bytes, 1000), true);
+
+      expect(lines).toMatchObject([{ level: 20, msg: 'a fetch was given up', digest }]);
+    });
+
+    it('is that it broke off', async () => {
+      const { lines, host } = await told(resetAfter(bytes, 1000));
+      const message = expect.stringMatching(
+        /^the upstream registry broke its answer off/,
+      ) as string;
+
+      expect(lines).toMatchObject([
+        {
+          level: 40,
+          msg: 'a fetch broke off',
+          digest,
+          host,
+          err: { message },
+        },
+      ]);
+    });
+
+    it('is that it was something else', async () => {
+      const { lines, host } = await told(corrupt(bytes));
+
+      expect(lines).toMatchObject([
+        {
+          level: 40,
+          msg: 'the upstream sent content that is not what its digest says',
+          digest,
+          host,
+        },
+      ]);
+    });
+
+    it('is no refusal', async () => {
+      expect((await told(answer(404))).lines).toEqual([]);
+    });
+  });
+
   describe('closed', () => {
     it('ends fetches and readers, and waits for what is being put away', async () => {
       const { bytes, digest } = contentOf(MIB);
@@ -543,7 +618,10 @@ describe('Downloads', () => {
       await gated.sendTo(1000);
 
       const closing = downloads.close();
-      expect(await waiting).toMatchObject({ code: 'UNAVAILABLE' });
+      expect(await waiting).toMatchObject({
+        code: 'UNAVAILABLE',
+        message: 'the gate is stopping',
+      });
       settling.resolve(true);
       await closing;
 
