@@ -65,8 +65,6 @@ async function run(name) {
     plugins: ['./scripts/mutation-runner.mjs'],
     testRunner: 'circus',
     concurrency: Number(process.env.MUTATION_CONCURRENCY) || availableParallelism(),
-    // For what never gives way: a test that only hangs ends by itself.
-    timeoutMS: 90_000,
     force: process.env.MUTATION_ALL === '1',
     incrementalFile: `${report}.last.json`,
     htmlReporter: { fileName: `${report}.html` },

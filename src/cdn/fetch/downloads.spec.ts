@@ -53,6 +53,11 @@ function sent(body: Body, sink: Sink): Promise<unknown> {
   );
 }
 
+/** All that is to be done at once is done. */
+async function turns(): Promise<void> {
+  for (let n = 0; n < 3; n += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
 function spools(folder: string): string[] {
   return readdirSync(join(folder, 'spool'));
 }
@@ -265,6 +270,22 @@ describe('Downloads', () => {
       expect(sink.received).toBe(bytes.length - 1);
     });
 
+    it('has whoever asks for what is behind the last byte wait for the digest, too', async () => {
+      const { bytes, digest } = contentOf(100_000);
+      const gated = new Gated(Buffer.from(bytes).fill(0, 0, 10));
+      const { start } = await room(gated.serve);
+      const download = start(digest);
+      const leave = download.join();
+      await gated.sendTo(1);
+      expect(await download.opened).toEqual({ total: 100_000 });
+
+      const sending = sent(download.body(100_000), new Sink());
+      await gated.sendTo(bytes.length);
+
+      expect(await sending).toBeInstanceOf(DigestMismatch);
+      leave();
+    });
+
     it('breaks a client that holds back, too', async () => {
       const { bytes, digest } = contentOf(MIB);
       const { start, buffers } = await room(corrupt(bytes));
@@ -388,10 +409,12 @@ describe('Downloads', () => {
     });
 
     it('goes on when the last reader leaves behind the half', async () => {
-      const { download, sink, sending, gated, heldSize } = await begun(3 * MIB);
+      const { download, downloads, sink, sending, gated, heldSize } = await begun(2 * MIB + 1);
 
       sink.destroy();
       await sending;
+      await turns();
+      expect(downloads.running(SOMEWHERE, digest)).toBe(download);
       await gated.sendTo(bytes.length);
 
       expect(await download.finished).toEqual({ stored: true });
@@ -421,15 +444,19 @@ describe('Downloads', () => {
     });
 
     it('goes on while it is joined, without a reader', async () => {
-      const { download, sink, sending, gated } = await begun(MIB);
+      const { download, downloads, sink, sending, gated } = await begun(MIB);
       const leave = download.join();
       sink.destroy();
       await sending;
 
       await gated.sendTo(2 * MIB);
       await eventually('more of it', () => download.received === 2 * MIB);
+      const leaveAsWell = download.join();
       leave();
       leave();
+      await turns();
+      expect(downloads.running(SOMEWHERE, digest)).toBe(download);
+      leaveAsWell();
 
       await expect(download.finished).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     });
@@ -488,7 +515,7 @@ describe('Downloads', () => {
       const download = start(digest);
       await received(download.body(0));
       await download.finished;
-      await new Promise((resolve) => setImmediate(resolve));
+      await turns();
 
       const late = download.body(0);
 
@@ -548,7 +575,7 @@ describe('Downloads', () => {
       }
       await sending;
       await download.finished.catch(() => undefined);
-      await new Promise((resolve) => setImmediate(resolve));
+      await turns();
       const lines = logged.map((line) => JSON.parse(line) as Record<string, unknown>);
       return { lines, host: server.host, took: performance.now() - began };
     }
@@ -614,10 +641,16 @@ describe('Downloads', () => {
       const done = await faultServer(serving(small.bytes));
       const whole = downloads.start(SOMEWHERE, small.digest, asking(done), () => settling.promise);
       await received(whole.body(0));
-      const waiting = sent(start(digest).body(0), new Sink());
+      const download = start(digest);
+      const waiting = sent(download.body(0), new Sink());
+      const holding = new Sink(true);
+      const holdingBack = sent(download.body(0), holding);
       await gated.sendTo(1000);
+      await eventually('it holds back', () => holding.writableLength > 0);
 
       const closing = downloads.close();
+      expect(downloads.all).toEqual([]);
+      expect(await holdingBack).toMatchObject({ code: 'UNAVAILABLE' });
       expect(await waiting).toMatchObject({
         code: 'UNAVAILABLE',
         message: 'the gate is stopping',
