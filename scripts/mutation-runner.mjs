@@ -23,7 +23,7 @@ let root = '';
 const COMPILE = '_compile';
 /** Within the copy: what the first run of all tests took. */
 const TAKES = 'takes.json';
-/** How long a test may take, in {@link ownTime}. None takes half of it, and what hangs is much of the time. */
+/** How long a test may take, in {@link ownTime}. The longest takes 3 s, and what hangs is much of all time. */
 const LONGEST = 5000;
 /** How long what is to be tidied up after a spec may take: what hung in a test often hangs there again. */
 const TIDYING = 2000;
