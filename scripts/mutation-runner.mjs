@@ -4,7 +4,7 @@
  * (Stryker's own runner builds all of jest anew for each mutant, which is ten times the work.)
  */
 import { transformSync } from '@swc/core';
-import { globSync, readFileSync } from 'node:fs';
+import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
@@ -21,6 +21,12 @@ const stryker = (globalThis[STRYKER] ??= {});
 /** The copy of the tree with the mutants in it, once the process is there. */
 let root = '';
 const COMPILE = '_compile';
+/** Within the copy: what the first run of all tests took. */
+const TAKES = 'takes.json';
+/** How long a test may take, in {@link ownTime}. The longest takes 3 s, and what hangs is much of all time. */
+const LONGEST = 5000;
+/** How long what is to be tidied up after a spec may take: what hung in a test often hangs there again. */
+const TIDYING = 2000;
 const NONE = /(?!)/;
 
 class CircusRunner {
@@ -28,8 +34,8 @@ class CircusRunner {
   #specs;
   /** By spec, the files of ours that it loads. */
   #loaded = new Map();
-  /** By spec, how long it takes; milliseconds. The quickest go first: most mutants are noticed by any. */
-  #takes = new Map();
+  /** By test, how long it takes; milliseconds. The quickest go first: most mutants are noticed by any. */
+  #takes;
 
   constructor({ circus: { specs } }) {
     this.#specs = specs;
@@ -57,13 +63,15 @@ class CircusRunner {
         );
       module[COMPILE](texts.get(filename), filename);
     };
-    const { describe, it, test, beforeAll, beforeEach, afterAll, afterEach } = circus;
+    const { describe, beforeAll, beforeEach, afterEach } = circus;
+    const [it, test] = [bounded(circus.it), bounded(circus.test)];
+    const afterAll = (tidy) => circus.afterAll(tidy, TIDYING);
     const mocker = new ModuleMocker(globalThis);
     const jest = {
       fn: mocker.fn.bind(mocker),
       spyOn: mocker.spyOn.bind(mocker),
       restoreAllMocks: mocker.restoreAllMocks.bind(mocker),
-      setTimeout: (time) => (circus.getState().testTimeout = time),
+      setTimeout: () => undefined,
     };
     const inGlobal = { describe, it, test, beforeAll, beforeEach, afterAll, afterEach };
     Object.assign(globalThis, inGlobal, { expect: jestExpect, jest });
@@ -77,13 +85,14 @@ class CircusRunner {
     const covers = coverageAnalysis === 'perTest';
     const tests = [];
     for (const spec of this.#all()) {
-      const began = performance.now();
       const run = await this.#run(spec, { covers });
-      this.#takes.set(spec, performance.now() - began);
       if (run.error) return { status: 'error', errorMessage: `${spec}: ${run.error}` };
       tests.push(...run.tests);
       this.#loaded.set(spec, new Set(ours()));
     }
+    // For the other processes, too, which do not see this run.
+    const takes = Object.fromEntries(tests.map(({ id, timeSpentMs }) => [id, timeSpentMs]));
+    writeFileSync(join(root, TAKES), JSON.stringify(takes));
     return { status: 'complete', tests, mutantCoverage: stryker.mutantCoverage };
   }
 
@@ -91,9 +100,12 @@ class CircusRunner {
     stryker.activeMutant = activeMutant.id.toString();
     stryker.hitLimit = hitLimit;
     stryker.hitCount = hitLimit === undefined ? undefined : 0;
+    this.#takes ??= JSON.parse(readFileSync(join(root, TAKES), 'utf8'));
+    const wantedOf = (spec) => testFilter?.filter((id) => id.startsWith(`${spec} `));
+    const takes = (spec) => sum((wantedOf(spec) ?? []).map((id) => this.#takes[id] ?? 0));
     let nrOfTests = 0;
-    for (const spec of this.#all()) {
-      const wanted = testFilter?.filter((id) => id.startsWith(`${spec} `));
+    for (const spec of this.#all().sort((a, b) => takes(a) - takes(b))) {
+      const wanted = wantedOf(spec);
       const loaded = this.#loaded.get(spec);
       if (wanted ? wanted.length === 0 : loaded && !loaded.has(sandboxFileName)) continue;
       const run = await this.#run(spec, { wanted, bail: !disableBail });
@@ -114,9 +126,7 @@ class CircusRunner {
   }
 
   #all() {
-    const takes = (spec) => this.#takes.get(spec) ?? 0;
-    const all = this.#specs.flatMap((pattern) => globSync(pattern, { cwd: root })).sort();
-    return all.sort((a, b) => takes(a) - takes(b));
+    return this.#specs.flatMap((pattern) => globSync(pattern, { cwd: root })).sort();
   }
 
   /** @returns its tests that ran; `error` where it cannot even be loaded. */
@@ -152,6 +162,7 @@ class CircusRunner {
       // A module of its own each time, so that nobody holds what was loaded before.
       createRequire(join(root, 'package.json'))(join(root, spec));
       if (wanted) leaveOut(circus.getState().rootDescribeBlock, spec, new Set(wanted));
+      if (bail) quickestFirst(circus.getState().rootDescribeBlock, spec, this.#takes);
       await circus.run();
       return { tests };
     } catch (error) {
@@ -160,6 +171,42 @@ class CircusRunner {
       circus.removeEventHandler(onEvent);
       process.off('uncaughtException', onAstray).off('unhandledRejection', onAstray);
     }
+  }
+}
+
+/** Tests that end with an error once they hang. Circus itself goes by the clock, in which others' work has its part. */
+function bounded(test) {
+  const within = (run) => {
+    return async (...given) => {
+      const hung = Promise.withResolvers();
+      const began = ownTime();
+      const look = () => ownTime() - began > LONGEST && hung.reject(new Error('it hangs'));
+      const watch = setInterval(look, 100);
+      try {
+        await Promise.race([run(...given), hung.promise]);
+      } finally {
+        clearInterval(watch);
+      }
+    };
+  };
+  const each = (...table) => {
+    const all = test.each(...table);
+    return (name, run) => all(name, within(run));
+  };
+  return Object.assign((name, run) => test(name, within(run)), { each });
+}
+
+/** Milliseconds, without those for which this process could have run and others did; by a clock that no spec sets. */
+function ownTime() {
+  return Number(process.hrtime.bigint()) / 1e6 - waited();
+}
+
+function waited() {
+  try {
+    return Number(readFileSync('/proc/self/schedstat', 'utf8').split(' ')[1]) / 1e6;
+  } catch {
+    // Linux alone tells.
+    return 0;
   }
 }
 
@@ -173,6 +220,21 @@ function leaveOut(block, spec, wanted) {
     if (child.type === 'describeBlock') leaveOut(child, spec, wanted);
     else if (!wanted.has(idOf(spec, child))) child.mode = 'skip';
   }
+}
+
+/** @returns how long all of the block takes. */
+function quickestFirst(block, spec, takes) {
+  const of = new Map();
+  for (const child of block.children) {
+    const isBlock = child.type === 'describeBlock';
+    of.set(child, isBlock ? quickestFirst(child, spec, takes) : (takes[idOf(spec, child)] ?? 0));
+  }
+  block.children.sort((a, b) => of.get(a) - of.get(b));
+  return sum([...of.values()]);
+}
+
+function sum(numbers) {
+  return numbers.reduce((total, number) => total + number, 0);
 }
 
 function idOf(spec, test) {

@@ -1,7 +1,8 @@
 /** One fetch of a blob for all who may have it: who reads along, and who does not. */
+import { getEventListeners } from 'node:events';
 import { contentOf } from '../../test/support/content-room';
 import { contentWorld, NAME } from '../../test/support/content-world';
-import { answer } from '../../test/support/fault-server';
+import { answer, type Behaviour } from '../../test/support/fault-server';
 import { eventually } from '../../test/support/lifecycle';
 import { Pause, sendPart } from '../../test/support/scripted-registry';
 
@@ -151,10 +152,68 @@ describe('a fetch that is under way', () => {
   });
 });
 
+describe('a fetch that ends while another asks for its right to it', () => {
+  /** A fetch of one name that waits, and another name's question for its right, which waits as well. */
+  async function asked(behaviour: (bytes: Buffer) => Behaviour) {
+    const room = await contentWorld();
+    const content = room.blob(100_000, NAME, 'team/other');
+    const answering = Promise.withResolvers<void>();
+    const fetching = behaviour(content.bytes);
+    room.origin.fault = ({ method, url }) => {
+      if (method !== 'HEAD') return url.includes(NAME) ? fetching : undefined;
+      return async (request, response) => {
+        await answering.promise;
+        sendPart(content.bytes, request, response);
+      };
+    };
+    const first = room.ask(content.digest);
+    await eventually('it is fetched', () => room.origin.asked('GET').length === 1);
+    const second = room.ask(content.digest, undefined, { source: room.of('team/other') });
+    await eventually('its right is asked for', () => room.origin.asked('HEAD').length === 1);
+    return { ...room, ...content, answering, first, second };
+  }
+
+  it('is a hit for that one', async () => {
+    const pause = Promise.withResolvers<Pause>();
+    const { answering, first, second, bytes, digest, untilHeld, origin } = await asked((bytes) => {
+      const pausing = new Pause(bytes, 50_000);
+      pause.resolve(pausing);
+      return pausing.behaviour;
+    });
+    (await pause.promise).goOn();
+    await first;
+    await untilHeld(digest);
+
+    answering.resolve();
+
+    expect(await second).toMatchObject({ told: 'tidegate; hit', bytes });
+    expect(origin.asked('GET')).toHaveLength(1);
+  });
+
+  it('is begun anew by that one where it was refused', async () => {
+    const refuse = Promise.withResolvers<void>();
+    const { answering, first, second, bytes, origin } = await asked(() => async (...request) => {
+      await refuse.promise;
+      await answer(404)(...request);
+    });
+    refuse.resolve();
+    expect((await first).code).toBe('BLOB_UNKNOWN');
+
+    answering.resolve();
+
+    expect(await second).toMatchObject({
+      told: 'tidegate; fwd=miss; fwd-status=200; stored',
+      bytes,
+    });
+    expect(origin.asked('GET')).toHaveLength(2);
+  });
+});
+
 describe('a yes that was asked for before rights were taken back', () => {
   it.each([
     [1, 2, 200],
-    [9, 3, 'UNAVAILABLE'],
+    [2, 3, 200],
+    [9, 3, 'what may be seen of reg.example is changing; try again'],
   ])('is asked for again: taken back %d times, asked %d times', async (times, asked, outcome) => {
     const { origin, ask, blob, content, of } = await contentWorld();
     const { bytes, digest } = blob(1000);
@@ -167,7 +226,7 @@ describe('a yes that was asked for before rights were taken back', () => {
 
     const got = await ask(digest, undefined, { method: 'HEAD' });
 
-    expect(got.code ?? got.status).toBe(outcome);
+    expect(got.message ?? got.status).toBe(outcome);
     expect(origin.asked('HEAD')).toHaveLength(asked);
   });
 
@@ -231,6 +290,27 @@ describe('holding a blob that nobody reads', () => {
     expect(await holding).toMatchObject({ stored: true });
   });
 
+  it('tells nobody where nobody asked to be told, nor when it is over', async () => {
+    const { blob, content, of, origin } = await contentWorld();
+    const [first, second] = [blob(1000), blob(100_000)];
+    const told: number[][] = [[], []];
+    const telling = (to: number[]) => ({ progress: (at: number) => void to.push(at) });
+    await content.hold(of(), first.digest, holder(telling(told[0]!)));
+    const atItsEnd = told[0]?.length;
+    const pause = new Pause(second.bytes, 40_000);
+    origin.fault = () => pause.behaviour;
+    const leaving = new AbortController();
+    const untold = content.hold(of(), second.digest, { signal: leaving.signal });
+
+    const toldOf = content.hold(of(), second.digest, holder(telling(told[1]!)));
+    await eventually('it is told twice', () => (told[1]?.length ?? 0) >= 2);
+    pause.goOn();
+
+    expect(await Promise.all([untold, toldOf])).toMatchObject([{ stored: true }, { stored: true }]);
+    expect(told[0]).toHaveLength(atItsEnd ?? -1);
+    expect(getEventListeners(leaving.signal, 'abort')).toEqual([]);
+  });
+
   it.each([
     ['before', true],
     ['while it is fetched', false],
@@ -253,14 +333,32 @@ describe('holding a blob that nobody reads', () => {
   });
 
   it.each([
-    ['of a registry that has it not', {}, 404, 'BLOB_UNKNOWN'],
-    ['of a registry whose redirects are passed on', { pass: true }, 200, 'UNSUPPORTED'],
-    ['with CACHE=off', { on: false }, 200, 'UNAVAILABLE'],
-  ])('fails %s', async (_what, options, status, code) => {
+    [
+      'of a registry that has it not',
+      {},
+      404,
+      { code: 'BLOB_UNKNOWN', message: 'blob unknown to registry' },
+    ],
+    [
+      'of a registry whose redirects are passed on',
+      { pass: true },
+      200,
+      {
+        code: 'UNSUPPORTED',
+        message: 'blobs of reg.example are not held: its redirects are passed on to clients',
+      },
+    ],
+    [
+      'with CACHE=off',
+      { on: false },
+      200,
+      { code: 'UNAVAILABLE', message: 'the cache takes nothing at the moment' },
+    ],
+  ])('fails %s', async (_what, options, status, error) => {
     const { blob, content, of, origin } = await contentWorld(options);
     const { digest } = blob(1000);
     if (status !== 200) origin.fault = () => answer(status);
 
-    await expect(content.hold(of(), digest, holder())).rejects.toMatchObject({ code });
+    await expect(content.hold(of(), digest, holder())).rejects.toMatchObject(error);
   });
 });

@@ -308,6 +308,50 @@ describe('a blob that is held', () => {
     });
   });
 
+  it('is what a registry speaks of that tells no size', async () => {
+    const { ask, held, origin, of } = await contentWorld();
+    const { bytes, digest } = await held(1000);
+    const source = of('team/other');
+    origin.fault = () => chunked(bytes);
+
+    const first = await ask(digest, undefined, { source });
+    const second = await ask(digest, undefined, { source });
+
+    expect([first.told, first.bytes]).toEqual(['tidegate; fwd=stale; fwd-status=200', bytes]);
+    expect(second.told).toBe('tidegate; hit');
+    expect(origin.asked()).toEqual([`HEAD /v2/team/other/blobs/${digest}`]);
+  });
+
+  it('is not opened by a word of another size', async () => {
+    const { ask, held, origin, of } = await contentWorld();
+    const { digest } = await held(1000);
+    const source = of('team/other');
+    origin.fault = () => answer(200, '', { 'content-length': 999 });
+
+    for (let n = 0; n < 2; n += 1)
+      expect(await ask(digest, undefined, { source, method: 'HEAD' })).toMatchObject({
+        told: 'tidegate; fwd=miss; fwd-status=200',
+        size: 999,
+      });
+
+    expect(origin.asked('HEAD')).toHaveLength(2);
+  });
+
+  it('and is forgotten is described by the registry', async () => {
+    const { ask, held, cache, content, origin } = await contentWorld();
+    const { digest } = await held(1000);
+    const links = await cache?.index.links('reg.example/team/app' as never, digest);
+    jest.spyOn(cache!.index, 'links').mockResolvedValue(links ?? []);
+    await cache?.index.remove(digest);
+
+    expect(await ask(digest, undefined, { method: 'HEAD' })).toMatchObject({
+      told: 'tidegate; fwd=miss; fwd-status=200',
+      size: 1000,
+    });
+    expect(content).toBeDefined();
+    expect(origin.asked()).toHaveLength(1);
+  });
+
   it('under another name stays closed while the registry cannot say', async () => {
     const { ask, held, origin, of } = await contentWorld();
     const { digest } = await held(1000);
@@ -364,6 +408,16 @@ describe('a registry whose redirects are passed on', () => {
   });
 });
 
+it('a part of a blob that its registry sends anyway, and does not reach, is none', async () => {
+  const { ask, blob } = await contentWorld({ pass: true });
+  const { digest } = blob(0);
+
+  expect(await ask(digest, 'bytes=-5')).toMatchObject({
+    code: 'RANGE_INVALID',
+    headers: { 'Content-Range': 'bytes */0' },
+  });
+});
+
 describe('with CACHE=off', () => {
   it('each pull is its own, verified, and told to be none of the cache’s', async () => {
     const { ask, blob, origin } = await contentWorld({ on: false });
@@ -376,6 +430,15 @@ describe('with CACHE=off', () => {
     origin.fault = () => corrupt(bytes, 1);
     for (const range of [undefined, 'bytes=0-', 'bytes=0-999', 'bytes=0-2000'])
       expect((await ask(digest, range)).bytes).toBe('broken');
+  });
+
+  it('what is not there is not there', async () => {
+    const { ask } = await contentWorld({ on: false });
+
+    expect(await ask(contentOf(5).digest)).toMatchObject({
+      told: 'tidegate; fwd=bypass',
+      code: 'BLOB_UNKNOWN',
+    });
   });
 
   it('an empty blob is one', async () => {

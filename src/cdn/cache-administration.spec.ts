@@ -88,8 +88,42 @@ describe('the administration of the cache', () => {
     const overview = await administration.overview();
 
     expect([overview.held, overview.limits.maxSize]).toEqual([undefined, undefined]);
-    expect(overview.fault).toContain('index');
+    expect(overview.fault).toBe('the index of the cache cannot be read; the log says why');
     expect(overview.free).toBeGreaterThan(0);
+  });
+
+  it('shows a share of the disk in bytes: of what is free and what is held, and of all of it', async () => {
+    const { administration, hold, cache } = await open({ maxSize: { share: 0.9 }, maxAge: 5 });
+    await hold(100, NGINX);
+    cache.store.free = () => Promise.resolve({ free: 901, total: 5001 });
+
+    const { limits, free } = await administration.overview();
+
+    expect([limits, free]).toEqual([{ maxSize: 900, minFree: 2500, maxAge: 5 }, 901]);
+  });
+
+  it('shows what it can while the disk does not say how much is free', async () => {
+    const { administration, hold, cache } = await open({ maxSize: { share: 0.9 } });
+    await hold(100, NGINX);
+    cache.store.free = () => Promise.reject(new Error('EIO'));
+
+    const { limits, free, held, fault } = await administration.overview();
+
+    expect([limits, free]).toEqual([
+      { maxSize: undefined, minFree: undefined, maxAge: undefined },
+      undefined,
+    ]);
+    expect([held, fault]).toEqual([{ contents: 1, bytes: 100 }, undefined]);
+  });
+
+  it('shows why nothing is stored, before that the index cannot be read', async () => {
+    const { administration, cache } = await open({ minFree: { bytes: 7 } });
+    Object.assign(cache, { capacity: { mayHold: () => false, fault: 'it is full', evicted: 0 } });
+    cache.index.totals = () => Promise.reject(new Error('database is locked'));
+
+    const { storing, fault, limits } = await administration.overview();
+
+    expect([storing, fault, limits.minFree]).toEqual([false, 'it is full', 7]);
   });
 
   it('takes out everything, files without an entry and entries without a file among them', async () => {

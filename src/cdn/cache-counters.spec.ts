@@ -7,6 +7,15 @@ describe('counters of the cache', () => {
     expect([hitRatio, byteHitRatio, requests]).toEqual([undefined, undefined, 0]);
   });
 
+  it('begin with the gate', () => {
+    const before = Date.now();
+
+    const since = new CacheCounters().counts.since.getTime();
+
+    expect(since).toBeGreaterThanOrEqual(before);
+    expect(since).toBeLessThanOrEqual(Date.now());
+  });
+
   it('count hits and their bytes among what the cache could have answered', () => {
     const counters = new CacheCounters();
 

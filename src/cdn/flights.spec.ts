@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { Flights } from './flights';
 
 const never = new AbortController().signal;
@@ -72,6 +73,75 @@ describe('Flights', () => {
     expect([a, b].map(({ joined }) => joined)).toEqual([false, false]);
     stays.abort();
     await expect(pending).rejects.toThrow();
+  });
+
+  it('may be joined until what it brought is settled, well or not', async () => {
+    const flights = new Flights<number>();
+    const settled = Promise.withResolvers<void>();
+    const join = (key: string, value: number) =>
+      flights.join(
+        key,
+        never,
+        () => Promise.resolve(value),
+        () => settled.promise,
+      );
+
+    const first = await join('a', 1);
+    const second = await join('a', 2);
+    settled.reject(new Error('not held'));
+    await new Promise((resolve) => setImmediate(resolve));
+    const third = await join('a', 3);
+
+    expect([first, second, third]).toEqual([
+      { value: 1, joined: false },
+      { value: 1, joined: true },
+      { value: 3, joined: false },
+    ]);
+  });
+
+  it('is not started for one who has left already', async () => {
+    const flights = new Flights<number>();
+    const start = jest.fn(() => Promise.resolve(1));
+
+    const asked = flights.join('a', AbortSignal.abort(new Error('left')), start);
+
+    await expect(asked).rejects.toThrow('left');
+    expect(start).not.toHaveBeenCalled();
+  });
+
+  it('is given up for nobody once it has landed, and lets go of those who waited', async () => {
+    const flights = new Flights<number>();
+    const settled = Promise.withResolvers<void>();
+    let given!: AbortSignal;
+    const start = (signal: AbortSignal) => {
+      given = signal;
+      return Promise.resolve(1);
+    };
+    const { signal } = new AbortController();
+
+    await flights.join('a', signal, start, () => settled.promise);
+    const { joined } = await flights.join('a', signal, start);
+    settled.resolve();
+
+    expect([joined, given.aborted]).toEqual([true, false]);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+
+  it('that was forgotten leaves the one begun after it be', async () => {
+    const flights = new Flights<number>();
+    const [one, other] = [Promise.withResolvers<number>(), Promise.withResolvers<number>()];
+    const first = flights.join('a', never, () => one.promise);
+    flights.forget(() => true);
+    const second = flights.join('a', never, () => other.promise);
+
+    one.resolve(1);
+    await first;
+    await new Promise((resolve) => setImmediate(resolve));
+    const third = flights.join('a', never, () => Promise.resolve(3));
+    other.resolve(2);
+
+    expect(await second).toEqual({ value: 2, joined: false });
+    expect(await third).toEqual({ value: 2, joined: true });
   });
 
   it('tells all of a failure', async () => {

@@ -170,6 +170,22 @@ describe('room in memory', () => {
   });
 });
 
+it('room that many lack in turn keeps nobody waiting for ever: it is asked for alone then', async () => {
+  const { ask, origin } = await manifestWorld();
+  origin.manifest(NAME, '1', FIRST);
+  const go = Promise.withResolvers<void>();
+  const hold = () => go.promise.then(() => Promise.reject(new Error('no room')));
+  const lacking = Array.from({ length: 4 }, () => ask('1', { hold }));
+  const outcomes = Promise.allSettled(lacking);
+  await eventually('it is asked', () => origin.asked().length === 1);
+  const last = ask('1');
+
+  go.resolve();
+
+  expect(await last).toMatchObject({ told: MISS, ...whole(FIRST) });
+  expect((await outcomes).map(({ status }) => status)).toEqual(Array(4).fill('rejected'));
+});
+
 describe('what was fetched, while those who joined wait for room', () => {
   const SIZE = 2 * 1024 * 1024;
   const TAGS = Array.from({ length: 8 }, (_, at) => `large-${at}`);

@@ -163,6 +163,7 @@ describe('while the registry is away', () => {
     expect(got.warning).toMatch(
       /^299 - "stale: reg\.example cannot be asked now; this is what it said \d+ s ago"$/,
     );
+    expect(Number(/(\d+) s ago/.exec(got.warning ?? '')?.[1])).toBeLessThan(60);
     expect(await head('1')).toMatchObject({
       ...described(FIRST),
       warning: expect.stringContaining('stale: reg.example') as string,
@@ -180,6 +181,16 @@ describe('while the registry is away', () => {
     await expect(left).rejects.toThrow('left');
 
     expect((await ask('1')).warning).toContain('stale');
+  });
+
+  it('nobody is told anything who has left already', async () => {
+    const { ask, held, origin } = await manifestWorld({ tagTtl: 0 });
+    await held();
+    origin.fault = () => stall();
+
+    const left = ask('1', { signal: AbortSignal.abort(new Error('left')) });
+
+    await expect(left).rejects.toThrow('left');
   });
 
   it('a tag that is fresh is no question', async () => {

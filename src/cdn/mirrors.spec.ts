@@ -11,6 +11,7 @@ import {
 } from '../../test/support/fault-server';
 import { eventually } from '../../test/support/lifecycle';
 import {
+  heldManifest,
   IMAGE,
   INDEX,
   manifestOf,
@@ -156,6 +157,48 @@ describe('a blob', () => {
     expect(mirror.asked('GET')).toHaveLength(1);
   });
 
+  it('that breaks off at the registry goes on at the mirror that has it by then', async () => {
+    const { origin, mirror, blob, robot } = await world();
+    const { bytes, digest } = contentOf(2 * MIB);
+    origin.fault = () => resetAfter(bytes, MIB);
+    mirror.fault = () => {
+      mirror.fault = () => undefined;
+      mirror.blob(NAME, bytes);
+      return answer(404);
+    };
+
+    expect(((await blob(robot, digest)) as Buffer).equals(bytes)).toBe(true);
+    expect([mirror.asked('GET').length, origin.asked('GET').length]).toEqual([2, 1]);
+  });
+
+  it('that is on its way to another name comes from the mirror while the registry cannot say', async () => {
+    const { mirror, blob, robot, as, away, cache } = await world();
+    const { bytes, digest } = contentOf(100_000);
+    const pause = new Pause(bytes, 50_000);
+    mirror.blob('team/other', bytes);
+    mirror.fault = ({ url }) => (url.includes(NAME) ? pause.behaviour : undefined);
+    away();
+    const reading = blob(robot, digest);
+    await eventually('it is on its way', () => cache?.downloads.all[0]?.received === 50_000);
+
+    expect(await blob(as('configured', 'team/other'), digest)).toEqual(bytes);
+
+    pause.goOn();
+    expect(await reading).toEqual(bytes);
+  });
+
+  it('is asked about by itself, however many are asked about', async () => {
+    const { mirror, blobSize, robot } = await world();
+    const [one, other] = [contentOf(1000), contentOf(2000)];
+    mirror.blob(NAME, one.bytes);
+    mirror.blob(NAME, other.bytes);
+
+    const sizes = [one, other, other].map(({ digest }) => blobSize(robot, digest));
+
+    expect(await Promise.all(sizes)).toEqual([1000, 2000, 2000]);
+    expect(mirror.asked('HEAD')).toHaveLength(2);
+  });
+
   it('has its size told by the mirror, which opens nothing', async () => {
     const { origin, mirror, blobSize, robot } = await world();
     const { bytes, digest } = contentOf(1000);
@@ -228,6 +271,31 @@ describe('a manifest', () => {
       'MANIFEST_UNKNOWN',
     );
     expect(mirror.asked('GET')).toHaveLength(1);
+  });
+});
+
+describe('a manifest that does not say of which type it is', () => {
+  const LIST = 'application/vnd.docker.distribution.manifest.list.v2+json';
+
+  it.each([
+    ['an index', { manifests: [] }, INDEX, true],
+    ['an index with a parameter', { manifests: [] }, `${INDEX} ; charset=utf-8`, true],
+    ['a list', { manifests: [] }, LIST, true],
+    ['an image', { layers: [] }, IMAGE, true],
+    ['an index as an image', { manifests: [] }, IMAGE, false],
+    ['an image as an index', { layers: [] }, INDEX, false],
+    ['an image as a list', { layers: [] }, LIST, false],
+    ['nothing', null, IMAGE, false],
+    ['a number', 5, IMAGE, false],
+  ])('is taken of a mirror by what it holds: %s', async (_what, document, type, taken) => {
+    const { origin, mirror, manifest, robot } = await world();
+    const held = heldManifest(JSON.stringify(document), type);
+    origin.manifest(NAME, undefined, held);
+    mirror.manifest(NAME, undefined, held);
+
+    expect(await manifest(robot, held.digest)).toBe(held.bytes.toString());
+
+    expect(origin.asked('GET')).toHaveLength(taken ? 0 : 1);
   });
 });
 

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { signedPayload } from './signed-manifest';
+import { digestedPart, signedPayload } from './signed-manifest';
 
 const PAYLOAD = '{\n   "schemaVersion": 1,\n   "name": "team/app"\n}';
 
@@ -28,6 +28,38 @@ describe('signedPayload', () => {
     expect(signedPayload(Buffer.from('{"signatures":[{"protected":"e30"}]}'))).toBeUndefined();
   });
 
+  const headed = (header: unknown) =>
+    Buffer.from(JSON.stringify({ signatures: [{ protected: base64url(JSON.stringify(header)) }] }));
+  const length = headed({ formatLength: 10, formatTail: '' }).length;
+
+  it.each([
+    ['no document', Buffer.from('null')],
+    ['no object', Buffer.from('"signatures"')],
+    ['no list', Buffer.from('{"signatures":{"0":{"protected":"e30"}}}')],
+    ['an empty list', Buffer.from('{"signatures":[]}')],
+    ['no header', Buffer.from('{"signatures":[{}]}')],
+    ['no text for a header', Buffer.from('{"signatures":[{"protected":7}]}')],
+    ['nobody’s', Buffer.from('{"signatures":[null]}')],
+    ['of no length', headed({ formatTail: '' })],
+    ['of no tail', headed({ formatLength: 1 })],
+    ['of less than nothing', headed({ formatLength: -1, formatTail: '' })],
+    ['of a part of a byte', headed({ formatLength: 1.5, formatTail: '' })],
+    ['of more than there is', headed({ formatLength: length + 1, formatTail: '' })],
+    ['with a header too large', headed({ formatLength: 1, formatTail: '', x: 'x'.repeat(49_152) })],
+  ])('is nothing for a signature that is %s', (_what, bytes) => {
+    expect(signedPayload(bytes)).toBeUndefined();
+  });
+
+  it('may be all of the bytes, none of them, and long of header', () => {
+    const all = headed({ formatLength: length, formatTail: '' });
+    const none = headed({ formatLength: 0, formatTail: base64url('all') });
+    const long = headed({ formatLength: 0, formatTail: base64url('x'.repeat(36_000)) });
+
+    expect(signedPayload(all)).toEqual(all);
+    expect(signedPayload(none)?.toString()).toBe('all');
+    expect(signedPayload(long)).toHaveLength(36_000);
+  });
+
   it('never throws, and never reads past the bytes', () => {
     fc.assert(
       fc.property(fc.json(), fc.integer(), fc.string(), (payload, formatLength, formatTail) => {
@@ -39,5 +71,30 @@ describe('signedPayload', () => {
         if (found) expect(formatLength).toBeLessThanOrEqual(bytes.length);
       }),
     );
+  });
+});
+
+describe('what a manifest’s digest is of', () => {
+  const SIGNED = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
+  const bytes = signed(PAYLOAD);
+
+  it.each([SIGNED, `${SIGNED}; charset=utf-8`, `${SIGNED} ;charset=utf-8`])(
+    'is the payload of one that is signed within: %s',
+    (type) => {
+      expect(digestedPart(type, bytes).toString()).toBe(PAYLOAD);
+    },
+  );
+
+  it.each([undefined, '', 'application/vnd.docker.distribution.manifest.v1+json'])(
+    'is all of any other: %p',
+    (type) => {
+      expect(digestedPart(type, bytes)).toBe(bytes);
+    },
+  );
+
+  it('is all of one whose signature is none', () => {
+    const none = Buffer.from('{}');
+
+    expect(digestedPart(SIGNED, none)).toBe(none);
   });
 });

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { atTheEnd, freshFolder } from '../../test/support/lifecycle';
+import { atTheEnd, eventually, freshFolder } from '../../test/support/lifecycle';
 import { registryAt } from '../../test/support/upstream-fixture';
 import type { Digest } from '../oci/digest';
 import type { Tag } from '../oci/reference';
@@ -44,6 +44,21 @@ it('believes a 404, but none that was on its way while the name was pushed to', 
   tags.noteAbsent(source, LATEST, tags.asking(source));
 
   expect([late, tags.isAbsent(source, LATEST)]).toEqual([false, true]);
+});
+
+it('believes a 404 for ten seconds', async () => {
+  const now = jest.spyOn(performance, 'now').mockReturnValue(1_000_000);
+  const tags = await room(1);
+  tags.noteAbsent(source, LATEST, tags.asking(source));
+
+  now.mockReturnValue(1_009_999);
+  const before = tags.isAbsent(source, LATEST);
+  now.mockReturnValue(1_010_001);
+
+  expect(before).toBe(true);
+  // The memory of 404s looks at its clock once a millisecond.
+  await eventually('it is asked again', () => !tags.isAbsent(source, LATEST));
+  now.mockRestore();
 });
 
 it.each([

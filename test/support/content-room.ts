@@ -84,8 +84,11 @@ const REFUSALS: Readonly<Record<number, OciErrorCode>> = {
 /** The registry that contents are fetched from, where it does not matter which. */
 export const SOMEWHERE: From = { name: 'reg.example', url: new URL('https://reg.example') };
 
-/** Asks the server as the gate does: answers that are no content are refusals. */
-export function asking(server: FaultServer, idleTimeout = 5_000): Ask {
+/**
+ * Asks the server as the gate does: answers that are no content are refusals.
+ * @param idleTimeout longer than any spec waits: else a connection that nobody ended would seem to have been.
+ */
+export function asking(server: FaultServer, idleTimeout = 60_000): Ask {
   const agent = new Agent({ bodyTimeout: idleTimeout, headersTimeout: 5_000 });
   atTheEnd(() => agent.destroy());
   return async (from, to, signal) => {

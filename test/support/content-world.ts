@@ -33,6 +33,7 @@ interface Got {
   readonly bytes?: Buffer | string | undefined;
   readonly location?: string;
   readonly code?: string;
+  readonly message?: string;
   readonly headers?: OciError['headers'];
 }
 
@@ -108,7 +109,8 @@ export async function contentWorld({
       return { told, status, size, bytes, length: got.body?.length, ...part };
     } catch (error) {
       if (!(error instanceof OciError)) throw error;
-      return { told, code: error.code, headers: error.headers };
+      const { code, message, headers } = error;
+      return { told, code, message, headers };
     }
   }
 

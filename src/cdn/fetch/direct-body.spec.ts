@@ -1,4 +1,11 @@
-import { asking, contentOf, faultServer, serving, Sink } from '../../../test/support/content-room';
+import {
+  asking,
+  contentOf,
+  faultServer,
+  Gated,
+  serving,
+  Sink,
+} from '../../../test/support/content-room';
 import {
   answer,
   corrupt,
@@ -49,6 +56,10 @@ describe('directBody', () => {
 
     const sending = directBody(content, length, digest).sendTo(sink);
 
+    await expect(sending).rejects.toMatchObject({
+      name: 'DigestMismatch',
+      message: `the upstream registry sent content that is not ${digest}`,
+    });
     await expect(sending).rejects.toBeInstanceOf(DigestMismatch);
     expect(sink.received).toBe(Number(content.position) - 1);
   });
@@ -174,6 +185,67 @@ describe('passOn', () => {
     expect(got.outcome).toBeUndefined();
     expect(got.sent.equals(bytes.subarray(0, 200_000))).toBe(true);
     await eventually('the connection ends', () => got.server.open === 0);
+  });
+
+  it('waits for nothing behind the part where nothing is to be proved', async () => {
+    const got = await sent(stallAfter(bytes, 200_000), { from: 0 }, { from: 0, to: 200_000 });
+
+    expect(got.outcome).toBeUndefined();
+    expect(got.sent.equals(bytes.subarray(0, 200_000))).toBe(true);
+    await eventually('the connection ends', () => got.server.open === 0);
+  });
+
+  it('takes a byte behind the part for the proof that the part is not all', async () => {
+    const gated = new Gated(bytes, false);
+    const { content } = await opened(gated.serve);
+    const sink = new Sink();
+    const check = { digest, hash: hashOf(0), at: 0 };
+
+    const sending = passOn(new Outlet(sink), content, { from: 0, to: 200_000, check });
+    await gated.sendTo(200_000);
+    await eventually('all but the last byte', () => sink.received === 199_999);
+    await gated.sendTo(bytes.length);
+    await sending;
+
+    expect(sink.bytes.equals(bytes.subarray(0, 200_000))).toBe(true);
+  });
+
+  it('leaves the connection to the next request where the content ends with the part', async () => {
+    const server = await faultServer(serving(bytes));
+    const ask = asking(server);
+    const { signal } = new AbortController();
+
+    for (let n = 0; n < 6; n += 1) {
+      const content = await UpstreamContent.open(ask, { from: 0, to: 1000 }, signal);
+      await passOn(new Outlet(new Sink()), content, { from: 0, to: 1000 });
+    }
+
+    // A connection is free again only a moment after its answer has ended.
+    expect(server.accepted).toBeLessThan(3);
+  });
+
+  it('ends the upstream at once for a client who is gone before the first byte', async () => {
+    const gone = new Sink();
+    gone.destroy();
+    const { server, content } = await opened(new Gated(bytes).serve);
+
+    const sending = passOn(new Outlet(gone), content, { from: 0 });
+
+    await expect(sending).rejects.toBeInstanceOf(ClientGone);
+    await eventually('the connection ends', () => server.open === 0);
+  });
+
+  it('says that the client left, and not that the content was closed', async () => {
+    const { content } = await opened(stallAfter(bytes, 1000));
+    const sink = new Sink();
+    const outlet = new Outlet(sink);
+    const left = new Error('left');
+
+    const sending = passOn(outlet, content, { from: 0 });
+    await eventually('the first bytes', () => sink.received === 1000);
+    outlet.break(left);
+
+    await expect(sending).rejects.toBe(left);
   });
 
   it('looks for a byte behind a part that may be the last one, where nobody knows the end', async () => {

@@ -34,11 +34,9 @@ export function directBody(
     length,
     async sendTo(sink) {
       outlet = new Outlet(sink);
-      const from = content.position;
-      const to = length === undefined ? undefined : from + length;
       const check = digest && { digest, hash: hasherFor(digest), at: 0 };
       try {
-        await passOn(outlet, content, { from, to, check });
+        await passOn(outlet, content, { from: content.position, check });
       } catch (error) {
         if (error instanceof DigestMismatch) content.distrust();
         throw error;

@@ -100,7 +100,7 @@ export class DownloadReader implements Body {
       total === undefined || to === total ? { digest, hash: hash.copy(), at } : undefined;
     // What is to be checked has to be hashed from where the others stopped. That may be the end, if nobody knows where that
     // is, and of nothing there is no range: the last byte before it is asked for, too.
-    const overlap = total === undefined && at > 0 ? 1 : 0;
+    const overlap = total === undefined ? 1 : 0;
     const open = {
       from: check ? at - overlap : Math.max(position, at),
       to: check ? undefined : to,

@@ -94,6 +94,7 @@ describe('Downloads that cannot be stored', () => {
         [100, 5 * MIB],
         [6 * MIB - 1, undefined],
         [10, 20],
+        [5 * MIB, 5 * MIB + 100],
       ];
 
       const got = await Promise.all(parts.map(([from, to]) => received(download.body(from, to))));
@@ -104,9 +105,89 @@ describe('Downloads that cannot be stored', () => {
       expect(downloads.running(SOMEWHERE, digest)).toBeUndefined();
       expect(await heldSize(digest)).toBeUndefined();
       expect(faults).toHaveLength(1);
-      await eventually('no connection waits', () => server.open <= 6);
+      await eventually('no connection waits', () => server.open < parts.length);
+      // Each asks for no more than it lacks: what is to be proved from where the others stopped, a part from where it begins.
+      const at = download.received;
+      const asked = new Set(server.requests.map(({ headers }) => headers.range));
+      for (const range of asked)
+        expect([
+          undefined,
+          `bytes=${at}-`,
+          `bytes=${at}-${5 * MIB - 1}`,
+          `bytes=${5 * MIB}-${5 * MIB + 99}`,
+        ]).toContain(range);
     },
   );
+
+  it('are asked for again with the last byte before, where nobody knows whether it is the last', async () => {
+    const { bytes, digest } = contentOf(4 * MIB);
+    const { start, server } = await room(serving(bytes), { spools: new SmallSpools(MIB) });
+    server.queue(answer(200, bytes, { 'content-length': undefined }));
+    const download = start(digest);
+
+    const got = await Promise.all([0, 0].map((from) => received(download.body(from))));
+
+    expect(got.map((some) => some.equals(bytes))).toEqual([true, true]);
+    expect(server.requests.map(({ headers }) => headers.range)).toEqual([
+      undefined,
+      `bytes=${download.received - 1}-`,
+    ]);
+  });
+
+  it('are all there for all where the disk fails just before the last bytes', async () => {
+    const { bytes, digest } = contentOf(100_000);
+    const gated = new Gated(bytes);
+    const full = Promise.withResolvers<Spool>();
+    const { start, server } = await room(gated.serve, { spools: { create: () => full.promise } });
+    const download = start(digest);
+    const sending = [0, 0].map((from) => received(download.body(from)));
+    await gated.sendTo(99_990);
+    await eventually('all but its end is there', () => download.received === 99_990);
+    full.reject(Object.assign(new Error('no space left'), { code: 'ENOSPC' }));
+
+    await gated.sendTo(bytes.length);
+
+    const got = await Promise.all(sending);
+    expect(got.map((some) => some.equals(bytes))).toEqual([true, true]);
+    expect(await download.finished).toEqual({ stored: false });
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('have room asked for as announced, before anything is written', async () => {
+    const { bytes, digest } = contentOf(MIB);
+    const asked: number[] = [];
+    const makeRoom = (size: number) => Promise.resolve(asked.push(size) > 0);
+    const { start } = await room(serving(bytes), { over: { makeRoom } });
+
+    await received(start(digest).body(0));
+
+    expect(asked).toEqual([MIB]);
+  });
+
+  it('are the fault of whichever mirror sent them wrong', async () => {
+    const { bytes, digest } = contentOf(4 * MIB);
+    const { downloads, server, settle } = await room(corrupt(bytes, 3 * MIB), {
+      spools: new SmallSpools(MIB),
+    });
+    server.handler = serving(Buffer.from(bytes).fill(0, 3 * MIB, 3 * MIB + 10));
+    const ask = asking(server);
+    const distrusted = new Set<number>();
+    let count = 0;
+    const download = downloads.start(
+      SOMEWHERE,
+      digest,
+      async (...part) => {
+        const each = (count += 1);
+        return { ...(await ask(...part)), mirror: { distrust: () => void distrusted.add(each) } };
+      },
+      settle,
+    );
+
+    await Promise.allSettled([0, 0, 0].map((from) => received(download.body(from))));
+
+    expect(count).toBe(3);
+    expect([...distrusted].sort()).toEqual([1, 2, 3]);
+  });
 
   it('still verify, and withhold the last byte', async () => {
     const { bytes, digest } = contentOf(4 * MIB);
@@ -229,7 +310,7 @@ describe('Downloads that cannot be stored', () => {
 
   it('leave no connection behind when the clients leave', async () => {
     const { bytes, digest } = contentOf(4 * MIB);
-    const { start, server, buffers } = await room(stallAfter(bytes, 2 * MIB), {
+    const { start, server, buffers, downloads } = await room(stallAfter(bytes, 2 * MIB), {
       spools: new SmallSpools(MIB),
     });
     const download = start(digest);
@@ -248,6 +329,47 @@ describe('Downloads that cannot be stored', () => {
     await Promise.all(sending);
 
     await eventually('the connections end', () => server.open === 0);
+    expect(buffers.out).toBe(0);
+    expect(downloads.mismatches).toBe(0);
+  });
+
+  it('break off for a reader to whom the upstream has another content now', async () => {
+    const { bytes, digest } = contentOf(4 * MIB);
+    const { start, server } = await room(serving(Buffer.concat([bytes, bytes])), {
+      spools: new SmallSpools(MIB),
+    });
+    server.queue(serving(bytes));
+    const download = start(digest);
+
+    const got = await Promise.allSettled([0, 0].map((from) => received(download.body(from))));
+
+    expect(got.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect(got.find(({ status }) => status === 'rejected')).toMatchObject({
+      reason: {
+        code: 'BAD_UPSTREAM',
+        message: 'the upstream registry has another content there now',
+      },
+    });
+    await eventually('no connection waits', () => server.open <= 1);
+  });
+
+  it('break off for a reader where the spool cannot be read, and keep no buffer', async () => {
+    const { bytes, digest } = contentOf(8 * MIB);
+    const folder = freshFolder('unreadable');
+    const store = await DiskStore.open(folder);
+    atTheEnd(() => store.close());
+    const spools: Spools = {
+      create: async () => Object.assign(await store.create(), { read: () => Promise.resolve(0) }),
+    };
+    const { start, buffers } = await room(serving(bytes), { spools });
+    const download = start(digest);
+    const keepsUp = received(download.body(0)).catch(() => undefined);
+    await download.finished.catch(() => undefined);
+
+    const late = received(download.body(0));
+
+    await expect(late).rejects.toThrow('a spool is shorter than what was written to it');
+    await keepsUp;
     expect(buffers.out).toBe(0);
   });
 

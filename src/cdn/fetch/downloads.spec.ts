@@ -53,6 +53,11 @@ function sent(body: Body, sink: Sink): Promise<unknown> {
   );
 }
 
+/** All that is to be done at once is done. */
+async function turns(): Promise<void> {
+  for (let n = 0; n < 3; n += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
 function spools(folder: string): string[] {
   return readdirSync(join(folder, 'spool'));
 }
@@ -213,7 +218,7 @@ describe('Downloads', () => {
       );
 
       expect(running).toMatchObject({ digest, received: 1000, total: 100_000, readers: 1 });
-      expect(() => start(digest)).toThrow('already');
+      expect(() => start(digest)).toThrow('this content is being fetched already');
       await gated.sendTo(bytes.length);
       await sending;
     });
@@ -263,6 +268,22 @@ describe('Downloads', () => {
 
       expect(await sending).toBeInstanceOf(DigestMismatch);
       expect(sink.received).toBe(bytes.length - 1);
+    });
+
+    it('has whoever asks for what is behind the last byte wait for the digest, too', async () => {
+      const { bytes, digest } = contentOf(100_000);
+      const gated = new Gated(Buffer.from(bytes).fill(0, 0, 10));
+      const { start } = await room(gated.serve);
+      const download = start(digest);
+      const leave = download.join();
+      await gated.sendTo(1);
+      expect(await download.opened).toEqual({ total: 100_000 });
+
+      const sending = sent(download.body(100_000), new Sink());
+      await gated.sendTo(bytes.length);
+
+      expect(await sending).toBeInstanceOf(DigestMismatch);
+      leave();
     });
 
     it('breaks a client that holds back, too', async () => {
@@ -378,17 +399,22 @@ describe('Downloads', () => {
       sink.destroy();
 
       expect(await sending).toBeInstanceOf(ClientGone);
-      await expect(download.finished).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      await expect(download.finished).rejects.toMatchObject({
+        code: 'UNAVAILABLE',
+        message: 'the fetch was given up',
+      });
       await eventually('the connection ends', () => server.open === 0);
       expect(spools(folder)).toEqual([]);
       expect(downloads.running(SOMEWHERE, digest)).toBeUndefined();
     });
 
     it('goes on when the last reader leaves behind the half', async () => {
-      const { download, sink, sending, gated, heldSize } = await begun(3 * MIB);
+      const { download, downloads, sink, sending, gated, heldSize } = await begun(2 * MIB + 1);
 
       sink.destroy();
       await sending;
+      await turns();
+      expect(downloads.running(SOMEWHERE, digest)).toBe(download);
       await gated.sendTo(bytes.length);
 
       expect(await download.finished).toEqual({ stored: true });
@@ -418,15 +444,19 @@ describe('Downloads', () => {
     });
 
     it('goes on while it is joined, without a reader', async () => {
-      const { download, sink, sending, gated } = await begun(MIB);
+      const { download, downloads, sink, sending, gated } = await begun(MIB);
       const leave = download.join();
       sink.destroy();
       await sending;
 
       await gated.sendTo(2 * MIB);
       await eventually('more of it', () => download.received === 2 * MIB);
+      const leaveAsWell = download.join();
       leave();
       leave();
+      await turns();
+      expect(downloads.running(SOMEWHERE, digest)).toBe(download);
+      leaveAsWell();
 
       await expect(download.finished).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     });
@@ -480,6 +510,29 @@ describe('Downloads', () => {
       await eventually('the connection ends', () => server.open === 0);
     });
 
+    it('has nothing more for whoever comes when nothing is left of it', async () => {
+      const { start } = await room(serving(bytes));
+      const download = start(digest);
+      await received(download.body(0));
+      await download.finished;
+      await turns();
+
+      const late = download.body(0);
+
+      expect(await sent(late, new Sink())).toBeInstanceOf(ClientGone);
+      expect(download.readers).toBe(0);
+    });
+
+    it('lets go of the clients that it has served', async () => {
+      const { start } = await room(serving(bytes));
+      const sink = new Sink();
+      const before = sink.listenerCount('close');
+
+      await start(digest).body(0).sendTo(sink);
+
+      expect(sink.listenerCount('close')).toBe(before);
+    });
+
     it('leaves nothing behind after 100 clients have left (F14)', async () => {
       const { start, server, downloads, buffers, folder } = await room(huge(64 * MIB));
       const fetches: Download[] = [];
@@ -506,6 +559,78 @@ describe('Downloads', () => {
     });
   });
 
+  describe('told in the log', () => {
+    const { bytes, digest } = contentOf(100_000);
+
+    /** What is told of a fetch by one reader, who may leave in the middle of it. */
+    async function told(behaviour: Behaviour, leaves = false) {
+      const { start, logged, server } = await room(behaviour);
+      const began = performance.now();
+      const download = start(digest);
+      const sink = new Sink();
+      const sending = sent(download.body(0), sink);
+      if (leaves) {
+        await eventually('some of it', () => sink.received > 0);
+        sink.destroy();
+      }
+      await sending;
+      await download.finished.catch(() => undefined);
+      await turns();
+      const lines = logged.map((line) => JSON.parse(line) as Record<string, unknown>);
+      return { lines, host: server.host, took: performance.now() - began };
+    }
+
+    it('is what was fetched, from where, and how long that took', async () => {
+      const { lines, host, took } = await told(serving(bytes));
+
+      expect(lines).toMatchObject([
+        { level: 30, msg: 'fetched', digest, bytes: 100_000, host, resumed: 0, stored: true },
+      ]);
+      expect(lines[0]?.['ms']).toBeGreaterThanOrEqual(0);
+      expect(lines[0]?.['ms']).toBeLessThanOrEqual(Math.ceil(took));
+    });
+
+    it('is hardly that nobody wanted it any more', async () => {
+      const { lines } = await told(stallAfter(bytes, 1000), true);
+
+      expect(lines).toMatchObject([{ level: 20, msg: 'a fetch was given up', digest }]);
+    });
+
+    it('is that it broke off', async () => {
+      const { lines, host } = await told(resetAfter(bytes, 1000));
+      const message = expect.stringMatching(
+        /^the upstream registry broke its answer off/,
+      ) as string;
+
+      expect(lines).toMatchObject([
+        {
+          level: 40,
+          msg: 'a fetch broke off',
+          digest,
+          host,
+          err: { message },
+        },
+      ]);
+    });
+
+    it('is that it was something else', async () => {
+      const { lines, host } = await told(corrupt(bytes));
+
+      expect(lines).toMatchObject([
+        {
+          level: 40,
+          msg: 'the upstream sent content that is not what its digest says',
+          digest,
+          host,
+        },
+      ]);
+    });
+
+    it('is no refusal', async () => {
+      expect((await told(answer(404))).lines).toEqual([]);
+    });
+  });
+
   describe('closed', () => {
     it('ends fetches and readers, and waits for what is being put away', async () => {
       const { bytes, digest } = contentOf(MIB);
@@ -516,11 +641,20 @@ describe('Downloads', () => {
       const done = await faultServer(serving(small.bytes));
       const whole = downloads.start(SOMEWHERE, small.digest, asking(done), () => settling.promise);
       await received(whole.body(0));
-      const waiting = sent(start(digest).body(0), new Sink());
+      const download = start(digest);
+      const waiting = sent(download.body(0), new Sink());
+      const holding = new Sink(true);
+      const holdingBack = sent(download.body(0), holding);
       await gated.sendTo(1000);
+      await eventually('it holds back', () => holding.writableLength > 0);
 
       const closing = downloads.close();
-      expect(await waiting).toMatchObject({ code: 'UNAVAILABLE' });
+      expect(downloads.all).toEqual([]);
+      expect(await holdingBack).toMatchObject({ code: 'UNAVAILABLE' });
+      expect(await waiting).toMatchObject({
+        code: 'UNAVAILABLE',
+        message: 'the gate is stopping',
+      });
       settling.resolve(true);
       await closing;
 

@@ -51,7 +51,7 @@ export class SpooledBytes {
   /** @param readers how many read along. */
   constructor(
     private readonly room: SpoolRoom,
-    private readonly readers: () => number = () => 1,
+    private readonly readers: () => number,
   ) {}
 
   get received(): number {

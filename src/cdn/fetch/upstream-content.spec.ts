@@ -278,6 +278,83 @@ describe('UpstreamContent', () => {
     await eventually('the connection ends', () => server.open === 0);
   });
 
+  it.each([
+    ['at first', []],
+    ['later', [resetAfter(bytes, 100_000)]],
+  ])(
+    'asks again at once where a mirror sent another part %s, and trusts it no more',
+    async (_when, before) => {
+      const server = await faultServer(serving(bytes));
+      server.queue(...before, (_request, response) => {
+        response.writeHead(206, { 'content-range': `bytes 0-3/${bytes.length}` }).write('x');
+      });
+      const ask = asking(server);
+      const distrust = jest.fn();
+      const content = await UpstreamContent.open(
+        async (...part) => ({ ...(await ask(...part)), mirror: { distrust } }),
+        { from: 0 },
+        new AbortController().signal,
+        [1],
+      );
+
+      expect((await all(content)).equals(bytes)).toBe(true);
+      expect(distrust).toHaveBeenCalledTimes(1);
+      await eventually('no connection waits', () => server.open <= 1);
+    },
+  );
+
+  it('trusts none of the mirrors that it came from once it is said to be wrong', async () => {
+    const server = await faultServer(serving(bytes));
+    server.queue(resetAfter(bytes, 100_000));
+    const ask = asking(server);
+    const distrusted: string[] = [];
+    const content = await UpstreamContent.open(
+      async (from, to, signal) => {
+        const distrust = () => void distrusted.push(from === 0 ? 'first' : 'second');
+        return { ...(await ask(from, to, signal)), mirror: { distrust } };
+      },
+      { from: 0 },
+      new AbortController().signal,
+      [1],
+    );
+    await all(content);
+
+    content.distrust();
+
+    expect(distrusted).toEqual(['first', 'second']);
+  });
+
+  it('asks no more, and ends what was answered, once nobody wants it', async () => {
+    const server = await faultServer(stallAfter(bytes, 1000));
+    const ask = asking(server);
+    const leaving = new AbortController();
+    const distrust = jest.fn();
+
+    const opening = UpstreamContent.open(
+      async (from, to) => {
+        const response = await ask(from, to, new AbortController().signal);
+        leaving.abort(new Error('left'));
+        return { ...response, mirror: { distrust } };
+      },
+      { from: 0 },
+      leaving.signal,
+    );
+
+    await expect(opening).rejects.toThrow('left');
+    await eventually('the connection ends', () => server.open === 0);
+    expect([server.requests.length, distrust.mock.calls.length]).toEqual([1, 0]);
+  });
+
+  it('is not asked for at all once nobody wants it', async () => {
+    const { server } = await opened([]);
+    const ask = jest.fn(asking(server));
+
+    const opening = UpstreamContent.open(ask, { from: 0 }, AbortSignal.abort(new Error('left')));
+
+    await expect(opening).rejects.toThrow('left');
+    expect(ask).not.toHaveBeenCalled();
+  });
+
   it('leaves its connection to the next request when it was read to its end', async () => {
     const server = await faultServer(serving(bytes));
     const ask = asking(server);
