@@ -6,6 +6,7 @@ import { Cache } from './cache';
 import { CacheCounters } from './cache-counters';
 import { ContentService } from './content.service';
 import { Foresight } from './foresight';
+import { HotBlobs } from './hot-blobs';
 import { HeldBlobs } from './held-blobs';
 import { ManifestFetches } from './manifest-fetches';
 import { Manifests } from './manifests';
@@ -27,6 +28,7 @@ export class CdnModule {
         { provide: Cache, useValue: cache },
         { provide: CacheCounters, useFactory: () => new CacheCounters() },
         SmallContent,
+        HotBlobs,
         HeldBlobs,
         Permission,
         Questions,

@@ -205,10 +205,12 @@ describe('a disk that errs', () => {
   }
 
   it('and cannot be opened now says nothing of what it holds', async () => {
-    const { cache, small, log, lines, open, isHeld } = await holding(100_000);
+    const { cache, small, hot, log, lines, open, isHeld } = await holding(100_000);
     const store = otherwise(cache.store, { open: fails('EMFILE') });
 
-    expect(await open(undefined, new HeldBlobs({ ...cache, store }, small, log))).toBeUndefined();
+    expect(
+      await open(undefined, new HeldBlobs({ ...cache, store }, small, hot, log)),
+    ).toBeUndefined();
 
     expect(lines.join()).toContain('held content cannot be read');
     expect(await isHeld()).toBe(true);
@@ -266,10 +268,10 @@ it('no file stays open behind bodies that are sent, given up, or never made', as
 });
 
 it('with CACHE=off there is nothing', async () => {
-  const { digest, small, log }: Room & { digest: ReturnType<typeof contentOf>['digest'] } =
+  const { digest, small, hot, log }: Room & { digest: ReturnType<typeof contentOf>['digest'] } =
     await holding(100_000);
 
   expect(
-    await new HeldBlobs(null, small, log).open(digest, 100_000, { from: 0, to: 1 }),
+    await new HeldBlobs(null, small, hot, log).open(digest, 100_000, { from: 0, to: 1 }),
   ).toBeUndefined();
 });

@@ -9,6 +9,7 @@ import { bufferBody } from './body/buffer-body';
 import { Cache } from './cache';
 import type { StoredContent } from './store/content-store';
 import { heldBody } from './body/held-body';
+import { HotBlobs } from './hot-blobs';
 import { SmallContent } from './small-content';
 import { withheldBody } from './body/withheld-body';
 
@@ -28,6 +29,7 @@ export class HeldBlobs {
   constructor(
     @Inject(Cache) private readonly cache: Cache | null,
     private readonly small: SmallContent,
+    private readonly hot: HotBlobs,
     @Inject(Log) private readonly log: Log,
   ) {}
 
@@ -45,6 +47,11 @@ export class HeldBlobs {
     if (size <= SMALL) {
       const bytes = await this.small.read(digest, SMALL);
       return bytes?.length === size ? bufferBody(bytes.subarray(range.from, range.to)) : undefined;
+    }
+    const hot = this.hot.open(digest, size, range);
+    if (hot) {
+      this.cache.index.touch(digest);
+      return hot;
     }
     const stored = await this.#opened(this.cache, digest, size, range);
     if (!stored) return undefined;

@@ -102,7 +102,7 @@ describe('what is kept in memory', () => {
     ['from the pool of small ones', Buffer.from(bytes.toString('latin1').slice(0, 500), 'latin1')],
     ['as a buffer of its own', Buffer.from(new Uint8Array(600).buffer)],
   ])('has a buffer to itself, when it came %s', async (_how, came) => {
-    const { small } = await heldCache({ memory: 10_000 });
+    const { small } = await heldCache({ memory: 2 * 10_000 });
     const itsDigest = digestOf(came);
     await small.write(itsDigest, came);
 
@@ -113,7 +113,7 @@ describe('what is kept in memory', () => {
   });
 
   it('is not in hand while its reader waits for room: it may be let go meanwhile', async () => {
-    const { small, cache } = await heldCache({ memory: 2_000 });
+    const { small, cache } = await heldCache({ memory: 2 * 2_000 });
     const other = contentOf(900);
     await small.write(digest, bytes);
     const opened = jest.spyOn(cache.store, 'open');
@@ -130,7 +130,7 @@ describe('what is kept in memory', () => {
   });
 
   it('counts for more than its bytes, so that a great many small ones stay within the memory for them, too', async () => {
-    const { small, cache } = await heldCache({ memory: 64 * 1024 });
+    const { small, cache } = await heldCache({ memory: 2 * 64 * 1024 });
     const contents = Array.from({ length: 300 }, (_, index) => contentOf(10 + index));
     for (const each of contents) await small.write(each.digest, each.bytes);
     const opened = jest.spyOn(cache.store, 'open');
@@ -210,7 +210,7 @@ describe('a disk or an index that errs', () => {
 
 describe('the memory', () => {
   it('serves what was read or written last without the disk, and counts it as room', async () => {
-    const { small, fileOf } = await heldCache({ memory: 1_000_000 });
+    const { small, fileOf } = await heldCache({ memory: 2 * 1_000_000 });
     await small.write(digest, bytes);
     rmSync(fileOf(digest));
     const asked: number[] = [];
@@ -225,7 +225,7 @@ describe('the memory', () => {
   });
 
   it('keeps what was read', async () => {
-    const { cache, small, log, fileOf } = await heldCache({ memory: 1_000_000 });
+    const { cache, small, log, fileOf } = await heldCache({ memory: 2 * 1_000_000 });
     await small.write(digest, bytes);
     const other = new SmallContent(cache, log);
     const first = await other.read(digest, LIMIT);
@@ -239,7 +239,7 @@ describe('the memory', () => {
     [256 * 1024 + 1, false],
     [0, true],
   ])('keeps %d bytes: %p', async (size, kept) => {
-    const { small, fileOf } = await heldCache({ memory: 10_000_000 });
+    const { small, fileOf } = await heldCache({ memory: 2 * 10_000_000 });
     const some = contentOf(size);
     await small.write(some.digest, some.bytes);
     rmSync(fileOf(some.digest));
@@ -248,7 +248,7 @@ describe('the memory', () => {
   });
 
   it('is not over the index: what was taken out is nobody’s', async () => {
-    const { cache, small } = await heldCache({ memory: 1_000_000 });
+    const { cache, small } = await heldCache({ memory: 2 * 1_000_000 });
     await small.write(digest, bytes);
     await cache.index.remove(digest);
 

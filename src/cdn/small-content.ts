@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache';
 import { Log } from '../journal/log';
 import { matches, type Digest } from '../oci/digest';
 import { Cache } from './cache';
+import { shareOf } from './memory-shares';
 import type { StoredContent } from './store/content-store';
 import type { Hold } from './reader';
 
@@ -28,7 +29,7 @@ export class SmallContent {
     @Inject(Cache) private readonly cache: Cache | null,
     @Inject(Log) private readonly log: Log,
   ) {
-    const memory = cache?.settings.memory ?? 0;
+    const memory = shareOf(cache?.settings.memory ?? 0).manifests;
     if (memory === 0) return;
     const sizeCalculation = ({ length }: Buffer) => length + ENTRY;
     this.#kept = new LRUCache({ maxSize: memory, maxEntrySize: MAX_KEPT + ENTRY, sizeCalculation });
@@ -59,10 +60,15 @@ export class SmallContent {
       this.log.warn({ err: error }, 'the index of the cache cannot be read');
       return undefined;
     }
-    if (!this.#kept?.has(digest)) return this.#load(this.cache, digest, limit, hold);
+    if (!this.#kept?.has(digest)) return this.#loadAndKeep(this.cache, digest, limit, hold);
     // Nothing is in hand while room is waited for: it may be let go meanwhile.
     await hold?.(known.size);
-    return this.#kept.get(digest) ?? this.#load(this.cache, digest, limit);
+    return this.#kept.get(digest) ?? this.#loadAndKeep(this.cache, digest, limit);
+  }
+
+  /** What is held under that digest, read and hashed like all else, for somebody who keeps it. */
+  async readAside(digest: Digest, limit: number): Promise<Buffer | undefined> {
+    return this.cache ? this.#load(this.cache, digest, limit) : undefined;
   }
 
   /** Bytes of what is held under that digest, of any size; undefined when it is not held. */
@@ -127,6 +133,17 @@ export class SmallContent {
     this.#kept.set(digest, isWhole ? bytes : alone(bytes));
   }
 
+  async #loadAndKeep(
+    cache: Cache,
+    digest: Digest,
+    limit: number,
+    hold?: Hold,
+  ): Promise<Buffer | undefined> {
+    const bytes = await this.#load(cache, digest, limit, hold);
+    if (bytes) this.#keep(digest, bytes);
+    return bytes;
+  }
+
   async #load(
     { store, verification }: Cache,
     digest: Digest,
@@ -154,7 +171,6 @@ export class SmallContent {
         n = await stored.read(bytes.subarray(length));
       if (length === bytes.length && matches(digest, bytes)) {
         verification.noteSound(digest, stored.stamp);
-        this.#keep(digest, bytes);
         return bytes;
       }
       await verification.noteDamaged(digest, stored.stamp);

@@ -57,7 +57,8 @@ export const cache = {
     schema: bytes(0, TEBIBYTE),
     without: '`64MiB`, or an eighth of the memory that the gate may use, if that is less',
     example: '64MiB',
-    meaning: 'Memory for manifests and small blobs that are used often, in bytes. 0: none.',
+    meaning:
+      'Memory for what is used often, in bytes: half of it for manifests, half for blobs of up to an eighth of that half. 0: none.',
   }),
 };
 

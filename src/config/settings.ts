@@ -48,7 +48,7 @@ export interface CacheSettings {
   readonly maxAge?: number;
   /** Milliseconds after which a tag is asked again. */
   readonly tagTtl: number;
-  /** Bytes of memory for manifests and small blobs. */
+  /** Bytes of memory for manifests and for small blobs that are used often. */
   readonly memory: number;
 }
 

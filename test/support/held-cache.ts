@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { openCache, type Cache } from '../../src/cdn/cache';
 import { HeldBlobs } from '../../src/cdn/held-blobs';
+import { HotBlobs } from '../../src/cdn/hot-blobs';
 import { SmallContent } from '../../src/cdn/small-content';
 import type { Digest } from '../../src/oci/digest';
 import { atTheEnd, freshFolder } from './lifecycle';
@@ -28,12 +29,13 @@ export async function heldCache({ memory = 0, maxSize = 1_000_000_000 }: HeldCac
   const cache = (await openCache({ cache: settings, dataDir }, log)) as Cache;
   atTheEnd(() => cache.close());
   const small = new SmallContent(cache, log);
-  const held = new HeldBlobs(cache, small, log);
+  const hot = new HotBlobs(cache, small, log);
+  const held = new HeldBlobs(cache, small, hot, log);
   const fileOf = (digest: Digest) => {
     const [algorithm = '', hex = ''] = digest.split(':');
     return join(dir, 'blobs', algorithm, hex.slice(0, 2), hex);
   };
   /** Files of what is on its way in, or was left there. */
   const spools = () => readdirSync(join(dir, 'spool'));
-  return { cache, log, lines, small, held, fileOf, spools };
+  return { cache, log, lines, small, hot, held, fileOf, spools };
 }
