@@ -108,6 +108,7 @@ export class Questions {
       path: `/v2/${source.repository}/blobs/${digest}`,
       headers: range,
       signal,
+      large: true,
       redirects,
       mirrored,
     });

@@ -4,6 +4,7 @@ import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import type { Registry } from '../config/registry-table';
 import { Settings } from '../config/settings';
 import { OciError } from '../oci/oci-error';
+import { sourceOf } from '../upstream/body-source';
 import { UpstreamClient, type UpstreamResponse } from '../upstream/upstream.client';
 
 /** A body went upstream, and nobody can tell what became of it. */
@@ -137,5 +138,5 @@ function responseOf(answer: IncomingMessage): UpstreamResponse {
       Array.isArray(value) ? value.join(', ') : (value ?? ''),
     ]),
   );
-  return { status: answer.statusCode ?? 0, headers, body: answer };
+  return { status: answer.statusCode ?? 0, headers, body: sourceOf(answer) };
 }

@@ -32,6 +32,7 @@ export class DialError extends Error {
 /** One connection being opened: its limit in time, and the socket to drop when it fails. */
 interface Attempt {
   readonly signal: AbortSignal;
+  readonly onread: net.OnReadOpts | undefined;
   socket?: net.Socket;
 }
 
@@ -50,15 +51,27 @@ export class Dialer {
   }
 
   /**
+   * Whether a connection to the origin can be opened with `onread`: not where one protocol lies upon another, which is read by
+   * whoever opens it.
+   */
+  takesOnread(origin: URL, way: Way): boolean {
+    const proxy = this.proxyFor(origin, way);
+    return !proxy || (proxy.protocol === 'http:' && origin.protocol === 'http:');
+  }
+
+  /**
    * A connection on which requests to the origin can be sent: TCP, through the proxy's tunnel where one is set, and TLS
    * for https. For http behind a proxy it is a connection to the proxy, which takes requests in absolute form.
    * All of it within the connect timeout.
+   * @param onread where the socket puts what it reads, instead of being a stream: see {@link takesOnread}.
    * @throws DialError
    */
-  async dial(origin: URL, way: Way): Promise<net.Socket> {
+  async dial(origin: URL, way: Way, onread?: net.OnReadOpts): Promise<net.Socket> {
+    if (onread && !this.takesOnread(origin, way))
+      throw new Error('nothing would read this connection');
     const limit = new AbortController();
     const timer = setTimeout(() => limit.abort(), this.settings.upstream.connectTimeout);
-    const attempt: Attempt = { signal: limit.signal };
+    const attempt: Attempt = { signal: limit.signal, onread };
     try {
       return await this.#open(origin, way, attempt);
     } catch (error) {
@@ -85,15 +98,19 @@ export class Dialer {
   async #direct(origin: URL, way: Way, attempt: Attempt): Promise<net.Socket> {
     const { trust } = way;
     this.#checkLiteral(origin, trust);
-    const tcp = await connect(origin, attempt, this.policy.lookup(trust)).catch(
-      (error: unknown) => {
-        throw error instanceof ForbiddenAddressError
-          ? forbidden(error)
-          : new DialError('unreachable', 'cannot be reached', error);
-      },
-    );
+    const overTls = origin.protocol === 'https:';
+    const lookup = this.policy.lookup(trust);
+    const open =
+      overTls && attempt.onread
+        ? connectForTls(origin, way, attempt, lookup)
+        : connect(origin, attempt, lookup);
+    const tcp = await open.catch((error: unknown) => {
+      throw error instanceof ForbiddenAddressError
+        ? forbidden(error)
+        : new DialError('unreachable', 'cannot be reached', error);
+    });
     const address = tcp.remoteAddress;
-    const socket = origin.protocol === 'https:' ? await secureOrigin(origin, way, attempt) : tcp;
+    const socket = overTls ? await secureOrigin(origin, way, attempt) : tcp;
     if (trust === 'own' && address !== undefined) this.policy.observe(origin.hostname, address);
     return socket;
   }
@@ -121,18 +138,29 @@ async function connect(
   attempt: Attempt,
   lookup?: net.LookupFunction,
 ): Promise<net.Socket> {
-  const socket = net.connect({
-    host: bareHost(to.hostname),
-    port: portOf(to),
-    lookup,
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: TCP_KEEP_ALIVE,
-    autoSelectFamily: true,
-  });
+  return connected(attempt, net.connect({ ...addressOf(to, lookup), onread: attempt.onread }));
+}
+
+/** TCP on which TLS goes on by itself: laid upon a socket that is connected already, it would not put anything anywhere. */
+async function connectForTls(
+  to: URL,
+  { ca }: Way,
+  attempt: Attempt,
+  lookup: net.LookupFunction,
+): Promise<net.Socket> {
+  const { onread } = attempt;
+  const options = { ...addressOf(to, lookup), ...identity(to, ca), onread };
+  return connected(attempt, tls.connect(options as tls.ConnectionOptions));
+}
+
+function addressOf(to: URL, lookup: net.LookupFunction | undefined): net.TcpNetConnectOpts {
+  return { host: bareHost(to.hostname), port: portOf(to), lookup, autoSelectFamily: true };
+}
+
+async function connected(attempt: Attempt, socket: net.Socket): Promise<net.Socket> {
   hold(attempt, socket);
   await once(socket, 'connect', { signal: attempt.signal });
-  return socket;
+  return socket.setNoDelay(true).setKeepAlive(true, TCP_KEEP_ALIVE);
 }
 
 /** Asks the proxy for a tunnel to the origin. RFC 9110 § 9.3.6. */
@@ -167,22 +195,30 @@ async function tunnel(origin: URL, proxy: URL, attempt: Attempt): Promise<void> 
  * @param ca what is trusted beside the usual.
  */
 async function secure(to: URL, attempt: Attempt, ca?: string): Promise<net.Socket> {
+  hold(attempt, tls.connect({ socket: socketOf(attempt), ...identity(to, ca) }));
+  return secured(attempt);
+}
+
+async function secured(attempt: Attempt): Promise<net.Socket> {
+  const socket = socketOf(attempt);
+  await once(socket, 'secureConnect', { signal: attempt.signal });
+  return socket;
+}
+
+function identity(to: URL, ca: string | undefined): tls.ConnectionOptions {
   const host = bareHost(to.hostname);
-  const socket = tls.connect({
-    socket: socketOf(attempt),
+  return {
     host,
     // Server names are names: RFC 6066 § 3 has none for addresses.
     servername: net.isIP(host) === 0 ? host : '',
     ALPNProtocols: ['http/1.1'],
     secureContext: secureContextFor(ca),
-  });
-  hold(attempt, socket);
-  await once(socket, 'secureConnect', { signal: attempt.signal });
-  return socket;
+  };
 }
 
 async function secureOrigin(origin: URL, { ca }: Way, attempt: Attempt): Promise<net.Socket> {
-  return secure(origin, attempt, ca).catch((error: unknown) => {
+  const open = attempt.onread ? secured(attempt) : secure(origin, attempt, ca);
+  return open.catch((error: unknown) => {
     const { kind, message } = tlsFailure(error);
     throw new DialError(kind === 'gone' ? 'unreachable' : 'tls', message, error);
   });

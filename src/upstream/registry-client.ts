@@ -33,6 +33,8 @@ export interface UpstreamRequest {
   readonly mirrored?: Reference;
   /** `pass`: the first redirect to another origin is the answer. Without it, GET and HEAD follow all redirects. */
   readonly redirects?: 'follow' | 'pass';
+  /** What is asked for may be large: see Exchange. */
+  readonly large?: boolean;
   /** Ends the request, and the answer's body, at once. */
   readonly signal?: AbortSignal;
 }
@@ -109,7 +111,7 @@ export class RegistryClient {
     authorization: string | undefined,
     answered: () => void,
   ): Promise<UpstreamResponse> {
-    const { registry, method, path, body, signal, redirects } = request;
+    const { registry, method, path, body, signal, large, redirects } = request;
     signal?.throwIfAborted();
     const headers: Record<string, string> = {};
     for (const [given, value] of Object.entries(request.headers ?? {})) {
@@ -126,6 +128,7 @@ export class RegistryClient {
       headers,
       body,
       signal,
+      large,
     } as const;
     const response = await this.transport.send(exchange);
     // A challenge says nothing yet: the token endpoint may be as silent as ever.

@@ -9,6 +9,8 @@ import { Settings } from '../config/settings';
 import { Log } from '../journal/log';
 import { OciError } from '../oci/oci-error';
 import { BodyAgent } from './body-agent';
+import { BodyClient } from './body-client';
+import { sourceOf } from './body-source';
 import { Dialer } from './dialer';
 import type { Trust } from './egress-policy';
 import { headDeadline } from './head-deadline';
@@ -35,8 +37,16 @@ export interface Exchange {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Buffer;
   readonly signal?: AbortSignal;
+  /** What is asked for may be large: where it can, the body is read with less ado. For GET alone. */
+  readonly large?: boolean;
   /** Keeps the path out of the log: that of a signed address may itself be a secret. */
   readonly hidden?: boolean;
+}
+
+/** Target and fields of a request, as they are sent. */
+interface Addressed {
+  readonly path: string;
+  readonly headers: Record<string, string>;
 }
 
 /** Long enough for a restarting upstream's next worker, too short for a client to notice. */
@@ -49,13 +59,16 @@ const PATH = /^\/(?:[\x21-\x7e]*)$/;
 export class Transport {
   readonly #agents = new Map<string, Dispatcher>();
   readonly #bodyAgents = new Map<string, BodyAgent>();
+  readonly #bodyClient: BodyClient;
 
   constructor(
     @Inject(Settings) private readonly settings: Settings,
     @Inject(Log) private readonly log: Log,
     private readonly dialer: Dialer,
     private readonly faults: UpstreamFaults,
-  ) {}
+  ) {
+    this.#bodyClient = new BodyClient(dialer, settings.upstream);
+  }
 
   /**
    * Sends a request and gives the answer. A 5xx and a connection that ends before it answers are tried once more for
@@ -108,21 +121,18 @@ export class Transport {
   /** Ends all connections at once. */
   async close(): Promise<void> {
     for (const agent of this.#bodyAgents.values()) agent.destroy();
+    this.#bodyClient.close();
     const agents = [...this.#agents.values()];
     this.#agents.clear();
     await Promise.all(agents.map((agent) => agent.destroy()));
   }
 
   async #attempt(exchange: Exchange): Promise<UpstreamResponse> {
-    const { origin, method, body, signal } = exchange;
+    const { origin, method } = exchange;
     const started = performance.now();
-    const { path, headers } = this.#addressed(exchange);
-    const answer = await this.#agentFor(exchange)
-      .request({ origin: origin.origin, path, method, headers, body, signal })
-      .catch((error: unknown) => {
-        throw upstreamFailure(error, askedBy(exchange));
-      });
-    answer.body.on('error', () => undefined);
+    const answer = await this.#answerTo(exchange, this.#addressed(exchange)).catch((error: unknown) => {
+      throw upstreamFailure(error, askedBy(exchange));
+    });
     this.log.debug(
       {
         upstream: exchange.registry.name,
@@ -130,24 +140,43 @@ export class Transport {
         host: origin.host,
         network: exchange.peer === 'content' ? contentNetworkOf(origin.host) : undefined,
         path: exchange.hidden ? undefined : exchange.path.split('?', 1)[0],
-        status: answer.statusCode,
+        status: answer.status,
         ms: Math.round(performance.now() - started),
       },
       'asked upstream',
     );
+    return answer;
+  }
+
+  /** By whichever client it takes. */
+  async #answerTo(exchange: Exchange, { path, headers }: Addressed): Promise<UpstreamResponse> {
+    const { origin, method, body, signal } = exchange;
+    const { host } = origin;
+    if (exchange.large && method === 'GET') {
+      const way = wayOf(exchange);
+      const arriving = await this.#bodyClient.get({ origin, way, path, headers, signal });
+      if (arriving) {
+        const { head } = arriving;
+        return {
+          status: head.status,
+          headers: plainHeaders(head.headers),
+          body: arriving.body,
+          host,
+        };
+      }
+    }
+    const asked = { origin: origin.origin, path, method, headers, body, signal };
+    const answer = await this.#agentFor(exchange).request(asked);
     return {
       status: answer.statusCode,
       headers: plainHeaders(answer.headers),
-      body: answer.body,
-      host: origin.host,
+      body: sourceOf(answer.body),
+      host,
     };
   }
 
   /** Behind a proxy, http goes in absolute form (RFC 9112 § 3.2.2), and the proxy's credentials go with the request. */
-  #addressed(exchange: Exchange): {
-    path: string;
-    headers: Record<string, string>;
-  } {
+  #addressed(exchange: Exchange): Addressed {
     const { origin, path, headers, body } = exchange;
     if (!PATH.test(path)) throw new Error('an upstream path holds what a request line cannot');
     const sent: Record<string, string> = {

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { sourceOf } from './body-source';
 import { readBody } from './upstream-response';
 
 /** A body whose chunks come so many milliseconds apart, on a clock that the test moves. */
@@ -11,7 +12,7 @@ function dripping(chunks: readonly Buffer[], apart: number) {
       yield await Promise.resolve(chunk);
     }
   }
-  return { status: 200, headers: {}, body: Readable.from(body()) };
+  return { status: 200, headers: {}, body: sourceOf(Readable.from(body())) };
 }
 
 afterEach(() => jest.restoreAllMocks());

@@ -1,7 +1,7 @@
 /** An upstream's answer, and how its body is read or given up. */
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Readable } from 'node:stream';
 import { OciError } from '../oci/oci-error';
+import type { BodySource } from './body-source';
 
 export interface UpstreamResponse {
   readonly status: number;
@@ -11,7 +11,7 @@ export interface UpstreamResponse {
    * To be read to its end, or destroyed: until then its socket is taken. It fails when the upstream's body is cut short
    * or stalls; a failure that nobody listens for is no unhandled error. For HEAD it is empty.
    */
-  readonly body: Readable;
+  readonly body: BodySource;
   /** Set where a mirror answered in the registry's place. */
   readonly mirror?: {
     /** What it sent is not what it should be: it is not asked for that again for a good while. */
@@ -89,9 +89,9 @@ export async function readBody(
 }
 
 /** The body's chunks; where the upstream breaks them off, that is said. */
-async function* unbroken(body: Readable): AsyncGenerator<Buffer> {
+async function* unbroken(body: BodySource): AsyncGenerator<Buffer> {
   try {
-    yield* body as AsyncIterable<Buffer>;
+    yield* body;
   } catch (error) {
     if (isAbort(error)) throw error;
     throw new OciError('BAD_UPSTREAM', {
@@ -130,7 +130,7 @@ export async function discard({ body }: UpstreamResponse): Promise<void> {
   let length = 0;
   const timer = setTimeout(() => body.destroy(), WORTH_WAITING);
   try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
+    for await (const chunk of body) {
       length += chunk.length;
       if (length > WORTH_READING) break;
     }

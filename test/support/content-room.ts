@@ -14,6 +14,7 @@ import { ReadBuffers } from '../../src/cdn/body/read-buffers';
 import type { Ask } from '../../src/cdn/fetch/upstream-content';
 import { digestOf, type Digest } from '../../src/oci/digest';
 import { OciError, type OciErrorCode } from '../../src/oci/oci-error';
+import { sourceOf } from '../../src/upstream/body-source';
 import { plainHeaders } from '../../src/upstream/upstream-response';
 import { FaultServer, type Behaviour } from './fault-server';
 import { atTheEnd, freshFolder } from './lifecycle';
@@ -101,12 +102,16 @@ export function asking(server: FaultServer, idleTimeout = 60_000): Ask {
       if (signal.aborted) throw error;
       throw new OciError('UNAVAILABLE', { cause: error });
     });
-    body.on('error', () => undefined);
     if (statusCode !== 200 && statusCode !== 206) {
-      body.destroy();
+      sourceOf(body).destroy();
       throw new OciError(REFUSALS[statusCode] ?? 'BAD_UPSTREAM');
     }
-    return { status: statusCode, headers: plainHeaders(headers), body, host: server.host };
+    return {
+      status: statusCode,
+      headers: plainHeaders(headers),
+      body: sourceOf(body),
+      host: server.host,
+    };
   };
 }
 

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import { downloadRoom, Sink, SOMEWHERE } from '../../../test/support/content-room';
 import '../../../test/support/lifecycle';
 import { digestOf } from '../../oci/digest';
+import { sourceOf } from '../../upstream/body-source';
 import { Downloads } from './downloads';
 import type { Spool, Spools } from '../store/spool';
 import type { Ask } from './upstream-content';
@@ -37,7 +38,7 @@ function asking(bytes: Buffer, { announced, chunks, breaks, ranges }: Upstream):
     const length = announced || asked > 1 ? { 'content-length': String(end - start) } : undefined;
     const headers: Record<string, string> = { ...length };
     if (ranged) headers['content-range'] = `bytes ${start}-${end - 1}/${bytes.length}`;
-    const body = Readable.from(parts(), { objectMode: false });
+    const body = sourceOf(Readable.from(parts(), { objectMode: false }));
     return Promise.resolve({ status: ranged ? 206 : 200, headers, body });
   };
 }

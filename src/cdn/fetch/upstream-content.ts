@@ -41,7 +41,6 @@ export class UpstreamContent {
   #response: UpstreamResponse;
   /** Those before it, too, whose bytes are among what was read. */
   readonly #responses: UpstreamResponse[] = [];
-  #chunks: AsyncIterator<Buffer>;
   #skip: number;
   #exact: boolean;
   #failures = 0;
@@ -86,7 +85,6 @@ export class UpstreamContent {
     this.#end = total === undefined ? part.to : Math.min(part.to ?? total, total);
     this.#response = response;
     this.#responses.push(response);
-    this.#chunks = response.body[Symbol.asyncIterator]();
     this.#skip = skip;
     this.#exact = exact;
     closing.signal.addEventListener('abort', () => this.#response.body.destroy());
@@ -162,8 +160,8 @@ export class UpstreamContent {
       if (done && !this.#exact) return undefined;
       let broken: unknown = new Error('the body ended early');
       try {
-        const { value, done: ended } = await this.#chunks.next();
-        if (!ended) return value;
+        const bytes = await this.#response.body.next();
+        if (bytes) return bytes;
         if (done || (this.#length === undefined && this.#skip === 0)) return undefined;
       } catch (error) {
         signal.throwIfAborted();
@@ -221,7 +219,6 @@ export class UpstreamContent {
     this.#end = Math.min(this.order.part.to ?? total, total);
     this.#response = response;
     this.#responses.push(response);
-    this.#chunks = response.body[Symbol.asyncIterator]();
     this.#skip = skip;
     this.#exact = exact;
     this.#resumed += 1;
@@ -247,8 +244,6 @@ async function askFor(
 ): Promise<[UpstreamResponse, ContentAnswer]> {
   signal.throwIfAborted();
   const response = await ask(part.from, part.to, signal);
-  // Its failure is told to whoever reads, and nobody may be reading just then.
-  response.body.on('error', () => undefined);
   try {
     signal.throwIfAborted();
     return [response, readContentAnswer(response, part)];
