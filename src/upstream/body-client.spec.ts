@@ -25,6 +25,7 @@ import {
 import { startWire } from '../../test/support/wire';
 import type { Arriving } from './body-connection';
 import { BodyClient, type BodyRequest } from './body-client';
+import { HandedOver } from './handed-over';
 import { wayTo } from './way';
 
 const KIB = 1024;
@@ -42,9 +43,9 @@ function at(url: URL | string, more: Partial<BodyRequest> = {}): BodyRequest {
   return { origin, way: wayTo(registryAt(origin), 'own'), path: '/blob', headers: {}, ...more };
 }
 
-async function arriving(answered: Promise<Arriving | undefined>): Promise<Arriving> {
+async function arriving(answered: ReturnType<BodyClient['get']>): Promise<Arriving> {
   const answer = await answered;
-  if (!answer) throw new Error('an answer for another client');
+  if (!answer || answer instanceof HandedOver) throw new Error('an answer for another client');
   return answer;
 }
 
@@ -175,10 +176,12 @@ describe('a GET of what may be large', () => {
     const server = await FaultServer.start({ handler: ({ socket }) => void socket.write(text) });
     const client = clientWith();
 
-    expect(await client.get(at(server.url))).toBeUndefined();
+    const handed = await client.get(at(server.url));
+    expect(handed).toBeInstanceOf(HandedOver);
     expect(await client.get(at(server.url))).toBeUndefined();
 
     expect(server.accepted).toBe(1);
+    (handed as HandedOver).destroy();
     await eventually('the connection ends', () => server.open === 0);
   });
 });

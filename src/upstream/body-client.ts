@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache';
 import { errors } from 'undici';
 import { type Arriving, BodyConnection, type Question } from './body-connection';
 import type { Dialer } from './dialer';
+import { HandedOver } from './handed-over';
 import { KeptConnections } from './kept-connections';
 import { keyOf, type Way } from './way';
 
@@ -21,7 +22,7 @@ export interface BodyLimits {
   readonly idleTimeout: number;
 }
 
-/** For so long an origin is not asked here whose answers cannot be read here. */
+/** For so long an origin is not asked here whose answers cannot be read here: other clients share their connections. */
 const UNFIT = 10 * 60_000;
 const MOST_UNFIT = 1_000;
 
@@ -44,10 +45,10 @@ export class BodyClient {
   ) {}
 
   /**
-   * @returns undefined where the answer cannot be read here, and has to be asked for by another client.
+   * @returns undefined where another client has to ask; the connection, where another client has to read the answer.
    * @throws DialError; what BodyConnection.ask throws; ClientDestroyedError.
    */
-  async get(request: BodyRequest): Promise<Arriving | undefined> {
+  async get(request: BodyRequest): Promise<Arriving | HandedOver | undefined> {
     const { origin, way, signal } = request;
     const key = `${origin.origin} ${keyOf(way)}`;
     if (this.#unfit.has(key) || !this.dialer.takesOnread(origin, way)) return undefined;
@@ -56,7 +57,7 @@ export class BodyClient {
     signal?.throwIfAborted();
     const { headerTimeout: headTimeout, idleTimeout } = this.limits;
     const answer = await this.#ask(key, request, { text, headTimeout, idleTimeout, signal });
-    if (!answer) this.#unfit.set(key, true);
+    if (answer instanceof HandedOver) this.#unfit.set(key, true);
     return answer;
   }
 
@@ -66,7 +67,11 @@ export class BodyClient {
     for (const connection of this.#open) connection.destroy(new errors.ClientDestroyedError());
   }
 
-  async #ask(key: string, request: BodyRequest, question: Question): Promise<Arriving | undefined> {
+  async #ask(
+    key: string,
+    request: BodyRequest,
+    question: Question,
+  ): Promise<Arriving | HandedOver> {
     const kept = this.#kept.take(key);
     try {
       if (kept) return await kept.ask(question);

@@ -2,6 +2,7 @@ import type { OnReadOpts, Socket } from 'node:net';
 import { errors } from 'undici';
 import { HeadReader, MalformedAnswer, type AnswerHead } from './answer-head';
 import { ArrivingBody, type Line } from './arriving-body';
+import { HandedOver } from './handed-over';
 
 /** An answer whose body can be read from its connection. */
 export interface Arriving {
@@ -27,7 +28,7 @@ const MOST_INTERIM = 100;
 /** The answer that is waited for. */
 interface Awaited {
   readonly question: Question;
-  readonly resolve: (answer: Arriving | undefined) => void;
+  readonly resolve: (answer: Arriving | HandedOver) => void;
   readonly reject: (error: Error) => void;
   /** Lets go of clock and signal. */
   readonly settle: () => void;
@@ -46,7 +47,8 @@ export class BodyConnection {
   #reader = new HeadReader();
   #interim = 0;
   #awaited: Awaited | undefined;
-  #body: ArrivingBody | undefined;
+  /** Who gets what comes behind the head. */
+  #body: ArrivingBody | HandedOver | undefined;
   #failure: Error | undefined;
   #heard = false;
 
@@ -79,10 +81,10 @@ export class BodyConnection {
 
   /**
    * Sends the request. One at a time, and only while the connection is free.
-   * @returns undefined for an answer that cannot be read here: the connection has ended then.
+   * @returns the connection itself, and what came, for an answer that cannot be read here. It is used for nothing else then.
    * @throws HeadersTimeoutError, MalformedAnswer, an error of the socket's, the signal's reason.
    */
-  ask(question: Question): Promise<Arriving | undefined> {
+  ask(question: Question): Promise<Arriving | HandedOver> {
     const { text, headTimeout, signal } = question;
     return new Promise((resolve, reject) => {
       if (this.#failure) return reject(this.#failure);
@@ -143,29 +145,35 @@ export class BodyConnection {
       const read = this.#reader.read(this.#head.subarray(0, this.#filled));
       if (!read) break;
       const { head, end } = read;
-      const rest = this.#head.subarray(end, this.#filled);
       if (!isInterim(head)) {
         settle();
-        return resolve(this.#begin(head, rest, question));
+        const { length } = head;
+        if (length === undefined || !fits(head)) return resolve(this.#handOver());
+        return resolve(this.#begin(head, length, this.#takeFrom(end), question));
       }
       this.#interim += 1;
       if (this.#interim > MOST_INTERIM) throw new MalformedAnswer('never comes to its end');
       this.#head.copyWithin(0, end, this.#filled);
-      this.#filled = rest.length;
+      this.#filled -= end;
       this.#reader = new HeadReader();
     }
     if (this.#filled === LONGEST_HEAD) throw new errors.HeadersOverflowError();
   }
 
-  #begin(head: AnswerHead, rest: Buffer, { idleTimeout, signal }: Question): Arriving | undefined {
-    // What came with the head is handed out where it lies.
+  /** What lies there from that byte on. It is handed out, and not written to any more. */
+  #takeFrom(start: number): Buffer {
+    const bytes = this.#head?.subarray(start, this.#filled) ?? NOWHERE;
     this.#head = undefined;
     this.#filled = 0;
-    const { length } = head;
-    if (length === undefined || !fits(head)) {
-      this.destroy(new errors.InformationalError('an answer for another client'));
-      return undefined;
-    }
+    return bytes;
+  }
+
+  #begin(
+    head: AnswerHead,
+    length: number,
+    rest: Buffer,
+    { idleTimeout, signal }: Question,
+  ): Arriving {
     // What comes behind the body was never asked for.
     const reusable = isKept(head) && rest.length <= length;
     const first = rest.subarray(0, length);
@@ -173,6 +181,12 @@ export class BodyConnection {
     const body = new ArrivingBody(line, length, first, idleTimeout, signal);
     if (first.length < length) this.#body = body;
     return { head, body };
+  }
+
+  #handOver(): HandedOver {
+    const handed = new HandedOver(this.#takeFrom(0), this.#line(0));
+    this.#body = handed;
+    return handed;
   }
 
   /** @param wait milliseconds for which the upstream keeps it; 0: it does not. */
@@ -192,8 +206,9 @@ export class BodyConnection {
 /** For a socket that has been destroyed, and reads no more. */
 const NOWHERE = Buffer.alloc(1);
 
+/** What may come before an answer. Nobody asked for 100, nor for another protocol. */
 function isInterim({ status }: AnswerHead): boolean {
-  return status < 200 && status !== 101;
+  return status > 101 && status < 200;
 }
 
 /** One that has a body of the length it announces, whatever its status makes of it. */

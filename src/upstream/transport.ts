@@ -13,6 +13,7 @@ import { BodyClient } from './body-client';
 import { sourceOf } from './body-source';
 import { Dialer } from './dialer';
 import type { Trust } from './egress-policy';
+import { HandedOver } from './handed-over';
 import { headDeadline } from './head-deadline';
 import { contentNetworkOf } from './known-content-hosts';
 import { proxyAuthorization } from './outgoing-proxy';
@@ -130,9 +131,11 @@ export class Transport {
   async #attempt(exchange: Exchange): Promise<UpstreamResponse> {
     const { origin, method } = exchange;
     const started = performance.now();
-    const answer = await this.#answerTo(exchange, this.#addressed(exchange)).catch((error: unknown) => {
-      throw upstreamFailure(error, askedBy(exchange));
-    });
+    const answer = await this.#answerTo(exchange, this.#addressed(exchange)).catch(
+      (error: unknown) => {
+        throw upstreamFailure(error, askedBy(exchange));
+      },
+    );
     this.log.debug(
       {
         upstream: exchange.registry.name,
@@ -150,23 +153,25 @@ export class Transport {
 
   /** By whichever client it takes. */
   async #answerTo(exchange: Exchange, { path, headers }: Addressed): Promise<UpstreamResponse> {
-    const { origin, method, body, signal } = exchange;
+    const { origin, method, body, signal, large } = exchange;
     const { host } = origin;
-    if (exchange.large && method === 'GET') {
-      const way = wayOf(exchange);
-      const arriving = await this.#bodyClient.get({ origin, way, path, headers, signal });
-      if (arriving) {
-        const { head } = arriving;
-        return {
-          status: head.status,
-          headers: plainHeaders(head.headers),
-          body: arriving.body,
-          host,
-        };
-      }
+    const way = wayOf(exchange);
+    const arrived =
+      large && method === 'GET'
+        ? await this.#bodyClient.get({ origin, way, path, headers, signal })
+        : undefined;
+    if (arrived && !(arrived instanceof HandedOver)) {
+      const { head } = arrived;
+      return { status: head.status, headers: plainHeaders(head.headers), body: arrived.body, host };
     }
     const asked = { origin: origin.origin, path, method, headers, body, signal };
-    const answer = await this.#agentFor(exchange).request(asked);
+    const { headerTimeout, idleTimeout } = this.settings.upstream;
+    const client =
+      arrived?.clientFor(origin, headerTimeout, idleTimeout) ?? this.#agentFor(exchange);
+    const answer = await client.request(asked).catch((error: unknown) => {
+      arrived?.destroy();
+      throw error;
+    });
     return {
       status: answer.statusCode,
       headers: plainHeaders(answer.headers),
