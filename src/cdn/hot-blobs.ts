@@ -15,7 +15,7 @@ const HOT = 3;
 const MAX_COUNTED = 10_000;
 /** The largest one takes that part of the memory. */
 const PART = 8;
-/** How many are read at once: each is hashed, while nobody else is served. */
+/** How many are read at once: each is hashed, and others are served meanwhile. */
 const MAX_LOADING = 2;
 
 interface Kept {
