@@ -160,12 +160,19 @@ const PAST_THE_END: HostileRequest = {
 };
 const FORBIDDEN: HostileRequest = { ...PAST_THE_END, as: '{other}' as '{user}' };
 
-/** One answer, from an address that nobody has asked from before: failed logins are counted for each. */
-async function answerOf(port: number, request: HostileRequest) {
+/** Milliseconds without a byte, after which a client says that it has sent everything; and where that was too soon. */
+const QUIET = 150;
+const LONG = 5_000;
+
+/**
+ * One answer, from an address that nobody has asked from before: failed logins are counted for each. Undefined where there
+ * is none: to what is no whole request, or one that its client did not wait for.
+ */
+async function answerOf(port: number, request: HostileRequest, quiet = QUIET) {
   asked += 1;
   const address = `10.${asked >> 16}.${(asked >> 8) & 255}.${asked & 255}`;
   const headers = [...request.headers, ['X-Forwarded-For', address]] as HostileRequest['headers'];
-  const answer = await exchange(port, bytesOf({ ...request, headers }, fill), { quiet: 150 });
+  const answer = await exchange(port, bytesOf({ ...request, headers }, fill), { quiet });
   return answer && comparable(answer);
 }
 
@@ -195,7 +202,10 @@ it.each([
         // The first one may have to ask the registry; what it says is remembered by both.
         await answerOf(long, request);
 
-        const [one, other] = [await answerOf(short, request), await answerOf(long, request)];
+        let [one, other] = [await answerOf(short, request), await answerOf(long, request)];
+        // A machine may be too busy for an answer in time.
+        if (!one && other) one = await answerOf(short, request, LONG);
+        if (!other && one) other = await answerOf(long, request, LONG);
 
         expect(one).toEqual(other);
         seen.add(one?.status);
