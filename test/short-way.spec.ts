@@ -7,6 +7,8 @@ import type { AddressInfo } from 'node:net';
 import { EdgeListener } from '../src/edge/edge.listener';
 import { createServer } from '../src/edge/server';
 import { Log } from '../src/journal/log';
+import { OciError } from '../src/oci/oci-error';
+import { AddressThrottle } from '../src/throttling/address.throttle';
 import { shortWay } from '../src/short-way';
 import { Settings } from '../src/config/settings';
 import { fuzzed } from './support/fuzz';
@@ -221,3 +223,20 @@ it.each([
     expect([...seen]).toEqual(expect.arrayContaining([...expected]));
   },
 );
+
+it('a refusal that cannot be written is a fault of the gate, and costs it no more than that one answer, by both ways', async () => {
+  const [app] = jest.mocked(shortWay).mock.calls[0]!;
+  const [short, long] = ports;
+  const unspeakable = new OciError('DENIED', { headers: { 'X-Reason': 'line\nbreak' } });
+  const admit = jest.spyOn(app.get(AddressThrottle), 'admit');
+  const refused = async (port: number) => {
+    admit.mockRejectedValueOnce(unspeakable);
+    return answerOf(port, FORBIDDEN, LONG);
+  };
+
+  const [one, other] = [await refused(short), await refused(long)];
+  admit.mockRestore();
+
+  expect(one).toEqual(other);
+  expect(one?.status).toBe(500);
+});

@@ -1,4 +1,4 @@
-/** Layers that are pulled again and again, in memory: sent in one piece, without a file that is opened, read and closed. */
+/** Layers that are pulled again and again, in memory: sent without a file that is opened, read and closed. */
 import { Inject, Injectable } from '@nestjs/common';
 import { Log } from '../journal/log';
 import type { ByteRange } from '../oci/byte-range';
