@@ -8,6 +8,7 @@
  * starts itself again with it: the same process still, by its number, its parent and its files, so that signals and
  * supervisors find it. A bound that the operator has set, in NODE_OPTIONS or on the command line, stays.
  */
+import { spawnSync } from 'node:child_process';
 import { setFlagsFromString } from 'node:v8';
 
 const YOUNG = '--max-semi-space-size';
@@ -23,13 +24,12 @@ function isBounded(): boolean {
 
 /** Returns where a process cannot do so (Windows, a sandbox): the gate then runs with more memory than it needs. */
 function startAgain(): void {
+  const { execPath, execArgv, argv } = process;
+  if (!process.execve) return;
   try {
-    process.execve?.(process.execPath, [
-      process.execPath,
-      `${YOUNG}=8`,
-      ...process.execArgv,
-      ...process.argv.slice(1),
-    ]);
+    // Node aborts where the system refuses it, so that another process tries it first.
+    if (spawnSync(execPath, ['--version'], { stdio: 'ignore' }).status !== 0) return;
+    process.execve(execPath, [execPath, `${YOUNG}=8`, ...execArgv, ...argv.slice(1)]);
   } catch {
     // Nothing is lost but memory.
   }

@@ -42,20 +42,18 @@ export function shortWay(
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
-    try {
-      for (const guard of guards) await guard.admit({ context, request, response });
-      forwarded.note(request, response);
-      await answer(request, response);
-    } catch (error) {
-      errors.answer(error, request, response);
-    }
+    for (const guard of guards) await guard.admit({ context, request, response });
+    forwarded.note(request, response);
+    await answer(request, response);
   }
 
   return (request, response) => {
     const context = contextOf(request);
     const answer = context && answerTo(context);
-    if (answer) void pull(context, answer, request, response);
-    else next(request, response);
+    if (!answer) return next(request, response);
+    const refuse = (error: unknown) => errors.answer(error, request, response);
+    // A refusal that cannot be written is a fault of the gate's own, which can: Nest asks its filter twice, too.
+    pull(context, answer, request, response).catch(refuse).catch(refuse);
   };
 }
 

@@ -7,6 +7,8 @@ import type { AddressInfo } from 'node:net';
 import { EdgeListener } from '../src/edge/edge.listener';
 import { createServer } from '../src/edge/server';
 import { Log } from '../src/journal/log';
+import { OciError } from '../src/oci/oci-error';
+import { AddressThrottle } from '../src/throttling/address.throttle';
 import { shortWay } from '../src/short-way';
 import { Settings } from '../src/config/settings';
 import { fuzzed } from './support/fuzz';
@@ -160,12 +162,19 @@ const PAST_THE_END: HostileRequest = {
 };
 const FORBIDDEN: HostileRequest = { ...PAST_THE_END, as: '{other}' as '{user}' };
 
-/** One answer, from an address that nobody has asked from before: failed logins are counted for each. */
-async function answerOf(port: number, request: HostileRequest) {
+/** Milliseconds without a byte, after which a client says that it has sent everything; and where that was too soon. */
+const QUIET = 150;
+const LONG = 5_000;
+
+/**
+ * One answer, from an address that nobody has asked from before: failed logins are counted for each. Undefined where there
+ * is none: to what is no whole request, or one that its client did not wait for.
+ */
+async function answerOf(port: number, request: HostileRequest, quiet = QUIET) {
   asked += 1;
   const address = `10.${asked >> 16}.${(asked >> 8) & 255}.${asked & 255}`;
   const headers = [...request.headers, ['X-Forwarded-For', address]] as HostileRequest['headers'];
-  const answer = await exchange(port, bytesOf({ ...request, headers }, fill), { quiet: 150 });
+  const answer = await exchange(port, bytesOf({ ...request, headers }, fill), { quiet });
   return answer && comparable(answer);
 }
 
@@ -195,7 +204,10 @@ it.each([
         // The first one may have to ask the registry; what it says is remembered by both.
         await answerOf(long, request);
 
-        const [one, other] = [await answerOf(short, request), await answerOf(long, request)];
+        let [one, other] = [await answerOf(short, request), await answerOf(long, request)];
+        // A machine may be too busy for an answer in time.
+        if (!one && other) one = await answerOf(short, request, LONG);
+        if (!other && one) other = await answerOf(long, request, LONG);
 
         expect(one).toEqual(other);
         seen.add(one?.status);
@@ -211,3 +223,20 @@ it.each([
     expect([...seen]).toEqual(expect.arrayContaining([...expected]));
   },
 );
+
+it('a refusal that cannot be written is a fault of the gate, and costs it no more than that one answer, by both ways', async () => {
+  const [app] = jest.mocked(shortWay).mock.calls[0]!;
+  const [short, long] = ports;
+  const unspeakable = new OciError('DENIED', { headers: { 'X-Reason': 'line\nbreak' } });
+  const admit = jest.spyOn(app.get(AddressThrottle), 'admit');
+  const refused = async (port: number) => {
+    admit.mockRejectedValueOnce(unspeakable);
+    return answerOf(port, FORBIDDEN, LONG);
+  };
+
+  const [one, other] = [await refused(short), await refused(long)];
+  admit.mockRestore();
+
+  expect(one).toEqual(other);
+  expect(one?.status).toBe(500);
+});

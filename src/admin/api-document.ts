@@ -8,14 +8,16 @@ import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swag
  */
 @Injectable()
 export class ApiDocument {
+  #describe: (() => OpenAPIObject) | undefined;
   #document: OpenAPIObject | undefined;
 
   get(): OpenAPIObject | undefined {
-    return this.#document;
+    return (this.#document ??= this.#describe?.());
   }
 
-  set(document: OpenAPIObject): void {
-    this.#document = document;
+  /** @param describe is called when somebody asks for the document: most gates are never asked. */
+  set(describe: () => OpenAPIObject): void {
+    this.#describe = describe;
   }
 }
 
@@ -26,6 +28,10 @@ export class ApiDocument {
  *   by the distribution specification.
  */
 export function describeApi(app: INestApplication, version: string, modules: Type[]): void {
+  app.get(ApiDocument, { strict: false }).set(() => documentOf(app, version, modules));
+}
+
+function documentOf(app: INestApplication, version: string, modules: Type[]): OpenAPIObject {
   const config = new DocumentBuilder()
     .setTitle('Tidegate')
     .setDescription(
@@ -35,10 +41,7 @@ export function describeApi(app: INestApplication, version: string, modules: Typ
     .addBasicAuth()
     .build();
   const document = SwaggerModule.createDocument(app, config, { include: modules });
-  app.get(ApiDocument, { strict: false }).set({
-    ...document,
-    paths: { ...document.paths, '/token': tokenEndpoint },
-  });
+  return { ...document, paths: { ...document.paths, '/token': tokenEndpoint } };
 }
 
 const text = { type: 'string' };

@@ -1,4 +1,5 @@
 /** Layers that are pulled again and again come into memory, within its bounds, and stay what they are. */
+import { Hash } from 'node:crypto';
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { Writable } from 'node:stream';
 import { contentOf, Sink } from '../../test/support/content-room';
@@ -90,6 +91,21 @@ it('one that takes more than an eighth of the memory stays on disk, and so does 
   expect(await used(fits.digest, 5, largest)).toBe(1);
   expect(await used(large.digest, 5, largest + 1)).toBe(0);
   expect(await none.used(any.digest, 5)).toBe(0);
+});
+
+it('a large one is read and hashed piece by piece: others are served in between', async () => {
+  const { held, used, fileOf, use } = await room({ memory: 16 * 3 * KIB * KIB });
+  const size = 2.5 * KIB * KIB;
+  const { digest, bytes } = await held(size);
+  const hashed = jest.spyOn(Hash.prototype, 'update');
+
+  await used(digest, 3, size);
+
+  const pieces = hashed.mock.calls.map(([piece]) => piece.length);
+  hashed.mockRestore();
+  expect(pieces).toEqual([KIB * KIB, KIB * KIB, (KIB * KIB) / 2]);
+  rmSync(fileOf(digest));
+  expect((await bytesOf(use(digest, size)))?.equals(bytes)).toBe(true);
 });
 
 it('what is damaged does not come into memory, and is held no more', async () => {

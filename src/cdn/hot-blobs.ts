@@ -1,4 +1,4 @@
-/** Layers that are pulled again and again, in memory: sent in one piece, without a file that is opened, read and closed. */
+/** Layers that are pulled again and again, in memory: sent without a file that is opened, read and closed. */
 import { Inject, Injectable } from '@nestjs/common';
 import { Log } from '../journal/log';
 import type { ByteRange } from '../oci/byte-range';
@@ -15,7 +15,7 @@ const HOT = 3;
 const MAX_COUNTED = 10_000;
 /** The largest one takes that part of the memory. */
 const PART = 8;
-/** How many are read at once: each is hashed, while nobody else is served. */
+/** How many are read at once: each is hashed, and others are served meanwhile. */
 const MAX_LOADING = 2;
 
 interface Kept {

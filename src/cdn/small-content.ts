@@ -2,8 +2,9 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 import { Log } from '../journal/log';
-import { matches, type Digest } from '../oci/digest';
+import { hasherFor, type Digest } from '../oci/digest';
 import { Cache } from './cache';
+import { holds } from './fetch/digest-mismatch';
 import { shareOf } from './memory-shares';
 import type { StoredContent } from './store/content-store';
 import type { Hold } from './reader';
@@ -15,6 +16,9 @@ export const MAX_MANIFEST = 4 * 1024 * 1024;
 const MAX_KEPT = 256 * 1024;
 /** What a kept one costs beside its bytes: its digest, its place in the list, its buffer's own books. */
 const ENTRY = 512;
+
+/** Bytes that are hashed before others get their turn. */
+const PIECE = 1024 * 1024;
 
 /** A disk that is slower than the registries would else have all that they send wait for it in the memory. */
 const MAX_WRITING = 8 * MAX_MANIFEST;
@@ -166,10 +170,13 @@ export class SmallContent {
       if (stored.size > limit) return undefined;
       await hold?.(stored.size);
       const bytes = Buffer.allocUnsafeSlow(stored.size);
+      const hash = hasherFor(digest);
       let length = 0;
-      for (let n = -1; n !== 0 && length < bytes.length; length += n)
-        n = await stored.read(bytes.subarray(length));
-      if (length === bytes.length && matches(digest, bytes)) {
+      for (let n = -1; n !== 0 && length < bytes.length; length += n) {
+        n = await stored.read(bytes.subarray(length, length + PIECE));
+        hash.update(bytes.subarray(length, length + n));
+      }
+      if (length === bytes.length && holds(digest, hash)) {
         verification.noteSound(digest, stored.stamp);
         return bytes;
       }

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { contentOf, Delivery, Sink } from '../../../test/support/content-room';
 import { atTheEnd, eventually, freshFolder } from '../../../test/support/lifecycle';
 import type { Digest } from '../../oci/digest';
-import { bufferBody } from './buffer-body';
 import { DiskStore } from '../store/disk-store';
 import type { StoredContent } from '../store/content-store';
 import { heldBody } from './held-body';
@@ -218,47 +217,5 @@ describe('heldBody', () => {
     sink.destroy(new Error('reset by peer'));
 
     await expect(sending).rejects.toBeInstanceOf(ClientGone);
-  });
-});
-
-describe('bufferBody', () => {
-  it('sends what is in memory', async () => {
-    const sink = new Sink();
-
-    await bufferBody(Buffer.from('content')).sendTo(sink);
-    await bufferBody(Buffer.alloc(0)).sendTo(sink);
-
-    expect(sink.bytes.toString()).toBe('content');
-    expect(sink.listenerCount('close')).toBe(new Sink().listenerCount('close'));
-  });
-
-  it('writes nothing where there is nothing, and yet knows whether its client is there', async () => {
-    const sink = new Sink();
-    const written = jest.spyOn(sink, 'write');
-    await bufferBody(Buffer.alloc(0)).sendTo(sink);
-    expect(written).not.toHaveBeenCalled();
-
-    sink.destroy();
-    await expect(bufferBody(Buffer.alloc(0)).sendTo(sink)).rejects.toThrow(ClientGone);
-  });
-
-  it('ends at once when it is given up', async () => {
-    const body = bufferBody(Buffer.from('content'));
-    const sending = body.sendTo(new Sink(true));
-
-    body.close();
-
-    await expect(sending).rejects.toThrow(ClientGone);
-  });
-
-  it('ends at once when its client is gone, or leaves', async () => {
-    const gone = new Sink();
-    gone.destroy();
-    await expect(bufferBody(Buffer.from('content')).sendTo(gone)).rejects.toThrow(ClientGone);
-
-    const slow = new Sink(true);
-    const sending = bufferBody(Buffer.from('content')).sendTo(slow);
-    slow.destroy();
-    await expect(sending).rejects.toThrow(ClientGone);
   });
 });

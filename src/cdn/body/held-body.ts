@@ -69,11 +69,9 @@ async function send(
   if (outlet.failure) throw outlet.failure;
   if (length === 0) judge();
   for (let left = length; left > 0;) {
-    const buffer = buffers.take(left);
-    let bytes: Buffer;
+    const buffer = await buffers.filled(left, (into) => stored.read(into));
+    const { bytes } = buffer;
     try {
-      bytes = buffer.bytes.subarray(0, left);
-      bytes = bytes.subarray(0, await stored.read(bytes));
       if (bytes.length === 0) {
         check?.onVerdict(false);
         throw damaged();

@@ -104,3 +104,79 @@ describe('ReadBuffers', () => {
     );
   });
 });
+
+describe('reading into a buffer', () => {
+  /** Reads that end when they are told to. */
+  function reading() {
+    const buffers = new ReadBuffers();
+    const begun: PromiseWithResolvers<number>[] = [];
+    const read = () => {
+      const result = Promise.withResolvers<number>();
+      begun.push(result);
+      return result.promise;
+    };
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    return { buffers, begun, read, turn };
+  }
+
+  it('lends what was read, in a buffer that can be given back and is used again', async () => {
+    const buffers = new ReadBuffers();
+    const read = async (into: Buffer) => into.write('some bytes');
+
+    const first = await buffers.filled(100, read);
+    expect(String(first.bytes)).toBe('some bytes');
+    expect([buffers.lent, buffers.out]).toEqual([1, 64 * KIB]);
+    first.give();
+    expect(buffers.lent).toBe(0);
+
+    const wanted = jest.fn(read);
+    const second = await buffers.filled(70, wanted);
+    expect(wanted.mock.calls[0]![0]).toHaveLength(70);
+    expect(second.bytes.buffer).toBe(first.bytes.buffer);
+  });
+
+  it('is done for 32 at once, and for the others in the order in which they came', async () => {
+    const { buffers, begun, read, turn } = reading();
+    const order: number[] = [];
+    const all = Array.from({ length: 35 }, async (_, each) => {
+      const filled = await buffers.filled(MIB, read);
+      order.push(each);
+      return filled;
+    });
+    await turn();
+    expect([begun.length, buffers.lent]).toEqual([32, 32]);
+
+    begun[5]!.resolve(1);
+    await turn();
+    expect([begun.length, order]).toEqual([33, [5]]);
+
+    for (const [at, { resolve }] of begun.entries()) if (at !== 5) resolve(at);
+    await turn();
+    for (const { resolve } of begun.slice(33)) resolve(1);
+    await Promise.all(all);
+    expect(order.slice(-2)).toEqual([33, 34]);
+    // All turns are free again.
+    const after = Array.from({ length: 33 }, () => buffers.filled(1, read));
+    await turn();
+    expect(begun).toHaveLength(35 + 32);
+    for (const { resolve } of begun) resolve(1);
+    await turn();
+    begun.at(-1)!.resolve(1);
+    await Promise.all(after);
+  });
+
+  it('that fails gives its buffer back, and its turn to the next', async () => {
+    const { buffers, begun, read, turn } = reading();
+    const all = Array.from({ length: 33 }, () => buffers.filled(1, read));
+    all[0]!.catch(() => undefined);
+    await turn();
+
+    begun[0]!.reject(new Error('EIO'));
+
+    await expect(all[0]).rejects.toThrow('EIO');
+    await turn();
+    expect([begun.length, buffers.lent]).toEqual([33, 32]);
+    for (const { resolve } of begun) resolve(1);
+    await Promise.all(all.slice(1));
+  });
+});

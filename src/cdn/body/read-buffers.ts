@@ -11,6 +11,11 @@ const MOST = 512 * KIB;
 const PART = 8;
 /** Bytes of returned buffers that are kept for the next readers. */
 const KEPT = 8 * MIB;
+/**
+ * Readers whose buffer is being read into at once; the others wait for their turn. The threads that read are fewer, and a
+ * thousand buffers that wait for those would be small ones.
+ */
+const READING = 32;
 
 /** A buffer on loan. Either call ends the loan; those after the first are without effect. */
 export interface ReadBuffer {
@@ -31,6 +36,8 @@ export class ReadBuffers {
   #lent = 0;
   #out = 0;
   #kept = 0;
+  #reading = 0;
+  readonly #waiting: (() => void)[] = [];
   readonly #free = new Map<number, Buffer[]>();
 
   /** Bytes that are out. */
@@ -57,6 +64,27 @@ export class ReadBuffers {
       if (reusable) this.#keep(bytes);
     };
     return { bytes, give: () => end(true), drop: () => end(false) };
+  }
+
+  /**
+   * Lends a buffer with what is read into it, in its turn.
+   * @param wanted bytes, of which it may get fewer. @param read gives the number of bytes that it has read.
+   */
+  async filled(wanted: number, read: (into: Buffer) => Promise<number>): Promise<ReadBuffer> {
+    if (this.#reading < READING) this.#reading += 1;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    const buffer = this.take(wanted);
+    try {
+      const length = await read(buffer.bytes.subarray(0, wanted));
+      return { ...buffer, bytes: buffer.bytes.subarray(0, length) };
+    } catch (error) {
+      buffer.give();
+      throw error;
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#reading -= 1;
+    }
   }
 
   /** A power of two, so that what comes back fits the next. */

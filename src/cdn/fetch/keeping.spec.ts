@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { contentOf, downloadRoom } from '../../../test/support/content-room';
-import '../../../test/support/lifecycle';
+import { atTheEnd } from '../../../test/support/lifecycle';
 import { Keeping, type Room } from './keeping';
 import { SpooledBytes } from './spooled-bytes';
 
@@ -29,6 +29,7 @@ async function received(size: number, total: number | undefined, over: Partial<R
   bytes.start();
   bytes.push(content);
   const told = () => room.logged.map((line) => JSON.parse(line) as Record<string, unknown>);
+  atTheEnd(() => bytes.release());
   const spools = () => readdirSync(join(room.folder, 'spool'));
   return { ...room, digest, keeping, bytes, made, given, faults, told, spools };
 }

@@ -1,6 +1,6 @@
 /** What is received is read from memory while it is new, and from the spool after that, and how much waits for the disk. */
 import { contentOf, Sink } from '../../../test/support/content-room';
-import { atTheEnd, freshFolder } from '../../../test/support/lifecycle';
+import { atTheEnd, eventually, freshFolder } from '../../../test/support/lifecycle';
 import { Outlet } from '../body/outlet';
 import { ReadBuffers } from '../body/read-buffers';
 import { DiskStore } from '../store/disk-store';
@@ -23,8 +23,8 @@ async function room({ readers = 1, letGo = true } = {}) {
     const [append, read] = [spool.append.bind(spool), spool.read.bind(spool)];
     spool.append = async (chunks) => {
       await going.promise;
-      writes.push(chunks.reduce((sum, { length }) => sum + length, 0));
       await append(chunks);
+      writes.push(sumOf(chunks.map(({ length }) => length)));
     };
     spool.read = (into, position) => {
       reads.push(position);
@@ -57,6 +57,10 @@ async function room({ readers = 1, letGo = true } = {}) {
   };
   atTheEnd(() => bytes.release());
   return { bytes, buffers, sent, writes, reads, reserved, spools, goOn: going.resolve };
+}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((sum, each) => sum + each, 0);
 }
 
 /** Whether it is settled by now, with nothing else having its turn. */
@@ -155,8 +159,7 @@ it('what is new is sent from memory, and what is old from the spool', async () =
   const { bytes: content } = contentOf(2 * MIB);
   for (let at = 0; at < content.length; at += 256 * KIB) {
     bytes.push(content.subarray(at, at + 256 * KIB));
-    while (writes.reduce((sum, size) => sum + size, 0) < at + 256 * KIB)
-      await new Promise((resolve) => setImmediate(resolve));
+    while (sumOf(writes) < at + 256 * KIB) await new Promise((resolve) => setImmediate(resolve));
   }
   await bytes.relief();
   await new Promise((resolve) => setImmediate(resolve));
@@ -200,27 +203,50 @@ it('the newest bytes are those behind a position of the last piece', async () =>
   goOn();
 });
 
-it('a room that nobody is sent from is used again, one that somebody is sent from is not', async () => {
-  const { bytes, writes } = await room();
-  const { bytes: content } = contentOf(512 * KIB);
-  const made = jest.spyOn(Buffer, 'allocUnsafeSlow');
-  const settled = async (size: number) => {
-    while (writes.reduce((sum, each) => sum + each, 0) < size)
-      await new Promise((resolve) => setImmediate(resolve));
-    await new Promise((resolve) => setImmediate(resolve));
-  };
-  bytes.push(content);
-  const holding = new Sink(true);
-  const sending = bytes.send(new Outlet(holding), 0, 512 * KIB, new ReadBuffers());
-  for (let n = 2; n <= 8; n += 1) {
-    bytes.push(Buffer.alloc(512 * KIB, n));
-    await settled(n * 512 * KIB);
-  }
-  holding.take();
-  await sending;
+describe('the room of what is old', () => {
+  const PIECE = 512 * KIB;
 
-  expect(holding.bytes.equals(content)).toBe(true);
-  expect(made.mock.calls.length).toBeLessThan(6);
+  /** Eight pieces, each written before the next; how many rooms were made for them. */
+  async function pieces({ bytes, writes }: Awaited<ReturnType<typeof room>>, first: Buffer) {
+    const made = jest.spyOn(Buffer, 'allocUnsafeSlow');
+    const push = async (piece: Buffer) => {
+      bytes.push(piece);
+      await eventually(
+        'it is written',
+        () => writes.length > 0 && sumOf(writes) === bytes.received,
+      );
+    };
+    await push(first);
+    const rest = async () => {
+      for (let n = 2; n <= 8; n += 1) await push(Buffer.alloc(PIECE, n));
+      return made.mock.calls.length;
+    };
+    return { rest };
+  }
+
+  it('is used again once nobody is sent from it', async () => {
+    const spooled = await room();
+    const { bytes: content } = contentOf(PIECE);
+    const { rest } = await pieces(spooled, content);
+
+    expect((await spooled.sent(0, PIECE)).equals(content)).toBe(true);
+
+    expect(await rest()).toBe(2);
+  });
+
+  it('is not used again while somebody is sent from it', async () => {
+    const spooled = await room();
+    const { bytes: content } = contentOf(PIECE);
+    const { rest } = await pieces(spooled, content);
+    const holding = new Sink(true);
+
+    const sending = spooled.bytes.send(new Outlet(holding), 0, PIECE, spooled.buffers);
+    expect(await rest()).toBe(3);
+    holding.take();
+    await sending;
+
+    expect(holding.bytes.equals(content)).toBe(true);
+  });
 });
 
 it('is let go of when nobody reads any more', async () => {

@@ -126,17 +126,13 @@ export class SpooledBytes {
       return bytes.length;
     }
     const most = Math.min(end, this.#written) - position;
-    const buffer = buffers.take(most);
-    let length = 0;
-    try {
-      length = (await this.#spool?.read(buffer.bytes.subarray(0, most), position)) ?? 0;
+    const buffer = await buffers.filled(most, async (into) => {
+      const length = (await this.#spool?.read(into, position)) ?? 0;
       if (length === 0) throw new Error('a spool is shorter than what was written to it');
-    } catch (error) {
-      buffer.give();
-      throw error;
-    }
-    await outlet.write(buffer.bytes.subarray(0, length), buffer);
-    return length;
+      return length;
+    });
+    await outlet.write(buffer.bytes, buffer);
+    return buffer.bytes.length;
   }
 
   /** Removes the spool from where it lies. What was received can still be read. */

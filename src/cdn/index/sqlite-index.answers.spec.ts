@@ -37,6 +37,17 @@ describe('what is asked often', () => {
     expect(seen.reads).toBe(2);
   });
 
+  it('is heard of in the order in which it was asked', async () => {
+    const { database, ask } = room();
+    await database.read(() => undefined);
+    const heard: number[] = [];
+
+    const all = [1, 2, 3].map((each) => ask().then(() => heard.push(each)));
+    await Promise.all(all);
+
+    expect(heard).toEqual([1, 2, 3]);
+  });
+
   it('is read for each question', async () => {
     const { seen, ask } = room();
 
