@@ -301,6 +301,7 @@ describe('a body', () => {
     for await (const chunk of body) if (chunk.length > 0) break;
 
     await eventually('the connection ends', () => server.open === 0);
+    expect(server.requests).toHaveLength(1);
   });
 });
 
@@ -454,7 +455,8 @@ describe('a connection', () => {
     await eventually('it ends', () => server.open === 0);
 
     expect(performance.now() - began).toBeGreaterThan(700);
-    expect(performance.now() - began).toBeLessThan(1_900);
+    // Without a word of the upstream's it is four seconds.
+    expect(performance.now() - began).toBeLessThan(3_500);
   });
 
   it('is one of eight that are kept', async () => {
@@ -470,6 +472,7 @@ describe('a connection', () => {
     for (const each of asked) await all(await arriving(each));
 
     await eventually('some end', () => server.open === 8);
+    expect(server.requests).toHaveLength(12);
   });
 
   it('ends with the client, whatever is under way', async () => {

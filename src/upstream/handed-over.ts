@@ -61,7 +61,10 @@ export class HandedOver extends Duplex {
   }
 
   override _read(): void {
-    if (!this.#asked) return;
+    if (this.#asked) this.#giveMore();
+  }
+
+  #giveMore(): void {
     const early = Buffer.concat(this.#early.splice(0));
     const more = early.length === 0 || this.push(early);
     if (this.#ended) this.push(null);
@@ -72,7 +75,7 @@ export class HandedOver extends Duplex {
     done();
     if (this.#asked) return;
     this.#asked = true;
-    this._read();
+    this.#giveMore();
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
