@@ -13,11 +13,11 @@ export interface Line {
 
 const KIB = 1024;
 /** Where bytes are put as they come, one read of the socket behind the other. */
-const BLOCK = 256 * KIB;
+const BLOCK = 128 * KIB;
 /** With less room than that in a block, the next one is begun: reads that are much smaller cost more than they save. */
-const LEAST_ROOM = 64 * KIB;
+const LEAST_ROOM = 32 * KIB;
 /** So much may wait for the reader before the upstream has to. */
-const MOST_UNREAD = 128 * KIB;
+const MOST_UNREAD = 64 * KIB;
 
 /**
  * A body of known length, put by the socket where it is read from. Bytes are written into a block but once, and each block is

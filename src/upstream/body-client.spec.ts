@@ -264,7 +264,9 @@ describe('a body', () => {
 
     // What the system holds on either side is its own affair.
     expect(written).toBeLessThan(32 * KIB * KIB);
-    expect(Math.max(...held) - Math.min(...held)).toBeLessThan(16 * KIB * KIB);
+    // What tests before this one left is let go after the first look.
+    const [, ...later] = held;
+    expect(Math.max(...later) - Math.min(...later)).toBeLessThan(16 * KIB * KIB);
     expect(read).toBe(size);
   });
 
