@@ -14,12 +14,6 @@ RUN npm ci --no-audit
 COPY nest-cli.json tsconfig.json tsconfig.build.json ./
 COPY src ./src
 RUN npm run build && npm prune --omit=dev --no-audit
-# Loaded once, by the number of the user that the image runs as, which Node keeps it by: what V8 makes of the code is in the
-# image, where nobody can write it.
-RUN install -d -o 1000 -g 1000 .compile-cache \
-  && { setpriv --reuid=1000 --regid=1000 --clear-groups node dist/main.js --help 2>/dev/null \
-  || test -n "$(ls .compile-cache)"; } \
-  && chown -R root:root .compile-cache && chmod -R a+rX .compile-cache
 
 FROM ${NODE_IMAGE}
 # HOST and PORT have their defaults, so that PROXY_LISTEN_ADDR may stand in their place.
@@ -30,7 +24,6 @@ RUN install -d -o node -g node -m 0700 /data
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
-COPY --from=build /app/.compile-cache ./.compile-cache
 
 # Nothing is written outside of /data: run it with a read-only root file system, as compose.yaml does.
 # `node` by its number, so that an orchestrator can see that it is not root.

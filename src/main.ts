@@ -1,7 +1,6 @@
 import './right-node';
 import './thread-pool';
 import './frugal-heap';
-import './compile-cache';
 import { loadEnvironment, readSettings } from './config/read-settings';
 import { visibleLines } from './config/visible';
 import { openGate } from './gate';
