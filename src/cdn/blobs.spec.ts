@@ -337,8 +337,8 @@ describe('a blob that is held', () => {
     expect(origin.asked('HEAD')).toHaveLength(2);
   });
 
-  it('and is forgotten is described by the registry', async () => {
-    const { ask, held, cache, content, origin } = await contentWorld();
+  it('and goes while it is asked about is described by the registry', async () => {
+    const { ask, held, cache, origin } = await contentWorld();
     const { digest } = await held(1000);
     const links = await cache?.index.links('reg.example/team/app' as never, digest);
     jest.spyOn(cache!.index, 'links').mockResolvedValue(links ?? []);
@@ -348,7 +348,6 @@ describe('a blob that is held', () => {
       told: 'tidegate; fwd=miss; fwd-status=200',
       size: 1000,
     });
-    expect(content).toBeDefined();
     expect(origin.asked()).toHaveLength(1);
   });
 

@@ -237,7 +237,13 @@ describe('an index that is damaged', () => {
     await eventually('it is opened', () => index.totals().catch(() => undefined));
     await index.add(A, 1);
     expect(await index.totals()).toEqual({ contents: 1, bytes: 1 });
-    expect(lines.join('')).toContain('cannot be opened');
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      {
+        file: join(inside, 'index.sqlite'),
+        err: { code: 'ENOENT' },
+        msg: expect.stringContaining('cannot be opened') as string,
+      },
+    ]);
     await index.close();
   });
 });

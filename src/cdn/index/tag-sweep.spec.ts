@@ -131,3 +131,18 @@ it('what was forgotten takes no other tag of its name with it', async () => {
   await sweep.stop();
   await database.close();
 });
+
+it('what was forgotten less than an hour ago is remembered: a question may still be on its way', async () => {
+  const { database, sweep } = room();
+  const now = Date.now();
+  await database.write(({ tags }) => tags.forget(APP, LATEST));
+  const remembered = () => database.read(({ tags }) => tags.forgottenBefore(now * 2).length);
+
+  await sweep.run(now + HOUR - 60_000);
+  const before = await remembered();
+  await sweep.run(now + HOUR + 60_000);
+
+  expect([before, await remembered()]).toEqual([1, 0]);
+  await sweep.stop();
+  await database.close();
+});
