@@ -94,6 +94,16 @@ describe('the /v2 rooms before an upstream that misbehaves', () => {
       await expect(response.arrayBuffer()).rejects.toThrow();
     });
 
+    it('S5: answer 502 to a blob that is not what its digest says, where that is seen before the answer is begun', async () => {
+      const wrong = Buffer.alloc(100, 'wrong');
+      upstream.handler = answer(200, wrong);
+
+      const response = await ask(`/v2/team/app/blobs/${digestOf(BLOB)}`);
+
+      expect(response.status).toBe(502);
+      expect(await response.text()).toContain('is not sha256:');
+    });
+
     it('S26: refuse a manifest of a GiB with 502', async () => {
       upstream.queue(huge(1024 ** 3, { 'content-type': MEDIA_TYPE }));
 

@@ -4,6 +4,7 @@
  */
 import fc from 'fast-check';
 import type { AddressInfo } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import { EdgeListener } from '../src/edge/edge.listener';
 import { createServer } from '../src/edge/server';
 import { Log } from '../src/journal/log';
@@ -191,23 +192,29 @@ function comparable({ status, headers, body }: WireAnswer) {
   };
 }
 
+async function bothWays(request: HostileRequest) {
+  const [short, long] = ports;
+  // The first one may have to ask the registry; what it says is remembered by both.
+  await answerOf(long, request);
+  let [one, other] = [await answerOf(short, request), await answerOf(long, request)];
+  // A machine may be too busy for an answer in time.
+  if (!one && other) one = await answerOf(short, request, LONG);
+  if (!other && one) other = await answerOf(long, request, LONG);
+  return [one, other] as const;
+}
+
 it.each([
   ['pulls', pulls, 600, [PAST_THE_END, FORBIDDEN], [200, 206, 304, 400, 401, 403, 404, 416]],
   ['requests that chance makes', oddities, 300, [], [200, 400, 401, 404]],
 ] as const)(
   'the short way answers %s as the long one does',
   async (_, any, usual, examples, expected) => {
-    const [short, long] = ports;
     const seen = new Set<number | undefined>();
     await fc.assert(
       fc.asyncProperty(any, async (request) => {
-        // The first one may have to ask the registry; what it says is remembered by both.
-        await answerOf(long, request);
-
-        let [one, other] = [await answerOf(short, request), await answerOf(long, request)];
-        // A machine may be too busy for an answer in time.
-        if (!one && other) one = await answerOf(short, request, LONG);
-        if (!other && one) other = await answerOf(long, request, LONG);
+        let [one, other] = await bothWays(request);
+        // What is remembered for some time may have been forgotten between the two.
+        if (!isDeepStrictEqual(one, other)) [one, other] = await bothWays(request);
 
         expect(one).toEqual(other);
         seen.add(one?.status);

@@ -46,6 +46,7 @@ export class BlobsController {
     const source = sourceOf(name, exchange.identity);
     if (isNotModified(request, digest)) return this.head(request, response);
     const blob = await this.#open(request, source, digest, reader);
+    if (blob.status !== 307) refuseBroken(blob.body);
     response.writeHead(blob.status, headersOf(blob, digest));
     if (blob.status === 307 || !blob.body) response.end();
     else await this.#send(blob.body, response, exchange.context.id);
@@ -93,6 +94,13 @@ export class BlobsController {
       response.destroy();
     }
   }
+}
+
+/** Small content may have come, and been seen to be wrong, before its answer was begun. */
+function refuseBroken(body: Body | undefined): void {
+  if (!body?.failure) return;
+  body.close();
+  throw body.failure;
 }
 
 function headersOf(blob: BlobAnswer, digest: Digest): Record<string, string | number> {

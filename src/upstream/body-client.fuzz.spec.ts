@@ -239,7 +239,7 @@ const GIVEN_UP: HostileAnswer = {
 };
 
 it('whether it may be large makes no difference to what is made of an answer', async () => {
-  const limits = { headerTimeout: 300, idleTimeout: 300 };
+  const limits = { headerTimeout: 5_000, idleTimeout: 5_000 };
   const answered = async (large: boolean, written: Written) => {
     const { client } = upstreamFixture(limits);
     // The second is for the one retry.
@@ -261,7 +261,10 @@ it('whether it may be large makes no difference to what is made of an answer', a
     }
   };
   // A reset is seen before or after what was sent, as it happens; and silence only takes long.
-  const ended = answers.map((one): HostileAnswer => ({ ...one, end: 'close' }));
+  // Where a redirect leads back here, which of the answers it gets depends on when the connection's end is seen.
+  const ended = answers
+    .filter(({ headers }) => headers.every(([name]) => name.toLowerCase() !== 'location'))
+    .map((one): HostileAnswer => ({ ...one, end: 'close' }));
   await fc.assert(
     fc.asyncProperty(ended, splits, async (said, pieces) => {
       const fill = {

@@ -9,6 +9,8 @@ export interface Body {
    * must break the connection when this fails.
    */
   readonly length: number | undefined;
+  /** Why it will not come to its end, where that is known before anything of it was sent: an answer can still say so. */
+  readonly failure?: Error | undefined;
   /**
    * Writes all of it to the sink, which is not ended, and resolves when the last byte was taken. The last byte of the whole
    * content is written only once the digest is known to hold.

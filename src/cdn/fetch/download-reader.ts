@@ -33,6 +33,10 @@ export class DownloadReader implements Body {
     return Math.max(0, Math.min(this.part.to ?? total, total) - this.part.from);
   }
 
+  get failure(): Error | undefined {
+    return this.content.failure;
+  }
+
   async sendTo(sink: Writable): Promise<void> {
     const outlet = new Outlet(sink);
     this.#outlet = outlet;
