@@ -72,8 +72,8 @@ export class ArrivingBody implements BodySource {
       this.#block = Buffer.allocUnsafeSlow(Math.min(this.#left, BLOCK));
       this.#filled = this.#from = 0;
     }
-    // Never more than there is room for in the body: what follows it is not written among its bytes.
-    return this.#block.subarray(this.#filled, this.#filled + this.#left);
+    // A block is no larger than what was to come: what follows the body is not written among its bytes.
+    return this.#block.subarray(this.#filled);
   }
 
   /**

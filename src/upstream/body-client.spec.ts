@@ -296,6 +296,21 @@ describe('a body', () => {
     await eventually('the connection ends', () => server.open === 0);
   });
 
+  it('ends where it was said to end, whatever is written right behind it', async () => {
+    const sockets: Socket[] = [];
+    const origin = await wire((socket) => {
+      sockets.push(socket);
+      socket.write('HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n');
+    });
+    const { body } = await arriving(clientWith().get(at(new URL(origin))));
+
+    sockets[0]!.write('body and more');
+
+    const chunks: Buffer[] = [];
+    for await (const chunk of body) chunks.push(chunk);
+    expect(String(Buffer.concat(chunks))).toBe('body');
+  });
+
   it('ends with a loop that is left', async () => {
     const server = await FaultServer.start({ handler: huge(1e9, { 'content-length': 1e9 }) });
     const { body } = await arriving(clientWith().get(at(server.url)));
