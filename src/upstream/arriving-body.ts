@@ -1,4 +1,5 @@
 import { errors } from 'undici';
+import type { BodyBlocks } from './body-blocks';
 import type { BodySource } from './body-source';
 
 /** What a body needs of the connection that it arrives on. */
@@ -12,28 +13,41 @@ export interface Line {
 }
 
 const KIB = 1024;
-/** Where bytes are put as they come, one read of the socket behind the other. */
-const BLOCK = 128 * KIB;
 /** With less room than that in a block, the next one is begun: reads that are much smaller cost more than they save. */
 const LEAST_ROOM = 32 * KIB;
-/** So much may wait for the reader before the upstream has to. */
+/** So much may wait for the reader before the upstream has to: bytes, or where that is more, this part of a block. */
 const MOST_UNREAD = 64 * KIB;
+const UNREAD_PART = 1 / 4;
+
+const NONE = Buffer.alloc(0);
+
+/** Unread bytes, and the block that they lie in; without one where nothing is written beside them. */
+interface Piece {
+  readonly bytes: Buffer;
+  readonly block?: Buffer;
+}
 
 /**
- * A body of known length, put by the socket where it is read from. Bytes are written into a block but once, and each block is
- * used for one body alone: whoever got a chunk may keep it.
+ * A body of known length, put by the socket where it is read from. Two blocks take turns: one is in the reader's hands, the
+ * other one fills. New ones for each read would be the collector's, which takes longer over them than the bytes themselves do.
  */
 export class ArrivingBody implements BodySource {
   #line: Line | undefined;
   /** Bytes that are still to come. */
   #left: number;
-  #block: Buffer = Buffer.alloc(0);
+  /** Where bytes are put: the socket has a place in it in any case, until it asks for the next one. */
+  #block: Buffer = NONE;
   /** Where the next byte goes, and where the unread bytes of this block begin. */
   #filled = 0;
   #from = 0;
   /** Unread, of blocks before this one. */
-  readonly #pieces: Buffer[] = [];
+  readonly #pieces: Piece[] = [];
   #unread = 0;
+  /** The block in the reader's hands, and one in nobody's. */
+  #lent: Buffer | undefined;
+  #spare: Buffer | undefined;
+  /** Bytes of all blocks. */
+  #taken = 0;
   #paused = false;
   #failure: Error | undefined;
   #resolve: ((bytes: Buffer | undefined) => void) | undefined;
@@ -47,6 +61,7 @@ export class ArrivingBody implements BodySource {
    */
   constructor(
     line: Line,
+    private readonly blocks: BodyBlocks,
     length: number,
     first: Buffer,
     idle: number,
@@ -59,21 +74,18 @@ export class ArrivingBody implements BodySource {
       if (!this.#paused) this.fail(new errors.BodyTimeoutError());
     }, idle);
     signal?.addEventListener('abort', this.#onAbort, { once: true });
-    if (first.length > 0) this.#pieces.push(first);
+    if (first.length > 0) this.#pieces.push({ bytes: first });
     this.#count(first.length);
   }
 
   /** Where its next bytes are to be put, some of them at least; undefined when all are there. */
   room(): Buffer | undefined {
-    if (this.#left === 0) return undefined;
-    const wanted = Math.min(this.#left, LEAST_ROOM);
-    if (this.#block.length - this.#filled < wanted) {
-      this.#setAside();
-      this.#block = Buffer.allocUnsafeSlow(Math.min(this.#left, BLOCK));
-      this.#filled = this.#from = 0;
-    }
-    // A block is no larger than what was to come: what follows the body is not written among its bytes.
-    return this.#block.subarray(this.#filled);
+    if (!this.#line) return undefined;
+    const room = this.#block.length - this.#filled;
+    const allRead = this.#from === this.#filled;
+    if (room < Math.min(this.#left, LEAST_ROOM) || (allRead && this.#spare)) this.#nextBlock();
+    // What follows the body is not written among its bytes.
+    return this.#block.subarray(this.#filled, this.#filled + this.#left);
   }
 
   /**
@@ -89,14 +101,17 @@ export class ArrivingBody implements BodySource {
       this.#resolve = this.#reject = undefined;
       resolve(this.#take());
     }
-    this.#paused = this.#left > 0 && this.#unread >= MOST_UNREAD;
+    this.#paused = this.#left > 0 && this.#isFarAhead();
     return !this.#paused;
   }
 
   next(): Promise<Buffer | undefined> {
+    const given = this.#lent;
+    this.#lent = undefined;
     const bytes = this.#take();
+    if (given !== this.#lent && given !== this.#block) this.#spare ??= given;
     if (bytes) {
-      if (this.#paused && this.#unread < MOST_UNREAD) this.#resume();
+      if (this.#paused && !this.#isFarAhead()) this.#resume();
       return Promise.resolve(bytes);
     }
     if (this.#failure) return Promise.reject(this.#failure);
@@ -152,37 +167,55 @@ export class ArrivingBody implements BodySource {
   #count(bytes: number): void {
     this.#left -= bytes;
     this.#unread += bytes;
-    if (this.#left > 0) return;
+    if (this.#left === 0) this.#over()?.release();
+  }
+
+  /** Nothing more is put into its blocks. @returns the line that it had until now. */
+  #over(): Line | undefined {
     clearTimeout(this.#timer);
+    this.blocks.done(this.#taken);
+    this.#taken = 0;
     const line = this.#line;
     this.#line = undefined;
-    line?.release();
+    return line;
   }
 
   /** All that is unread in one place. */
   #take(): Buffer | undefined {
-    const bytes = this.#pieces.shift() ?? this.#ofBlock();
-    if (bytes) this.#unread -= bytes.length;
+    const { bytes, block } = this.#pieces.shift() ?? this.#ofBlock() ?? {};
+    if (!bytes) return undefined;
+    this.#lent = block;
+    this.#unread -= bytes.length;
     return bytes;
   }
 
-  #setAside(): void {
-    const bytes = this.#ofBlock();
-    if (bytes) this.#pieces.push(bytes);
-  }
-
-  #ofBlock(): Buffer | undefined {
+  #ofBlock(): Piece | undefined {
     if (this.#from === this.#filled) return undefined;
     const bytes = this.#block.subarray(this.#from, this.#filled);
     this.#from = this.#filled;
-    return bytes;
+    return { bytes, block: this.#block };
+  }
+
+  #nextBlock(): void {
+    const rest = this.#ofBlock();
+    if (rest) this.#pieces.push(rest);
+    this.#block = this.#spare ?? this.#anew();
+    this.#spare = undefined;
+    this.#filled = this.#from = 0;
+  }
+
+  #anew(): Buffer {
+    const block = this.blocks.take(this.#left);
+    this.#taken += block.length;
+    return block;
+  }
+
+  #isFarAhead(): boolean {
+    return this.#unread >= Math.max(MOST_UNREAD, this.#block.length * UNREAD_PART);
   }
 
   #end(): void {
-    clearTimeout(this.#timer);
-    const line = this.#line;
-    this.#line = undefined;
-    line?.destroy();
+    this.#over()?.destroy();
     this.#letGo();
   }
 

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { Agent, request } from 'undici';
+import { bytesOf } from '../../test/support/body-clients';
 import { expectLinear, fuzzed, shapes } from '../../test/support/fuzz';
 import { answers, answerText, type HostileAnswer } from '../../test/support/hostile-answers';
 import { readAnswer } from '../../test/support/http-text';
@@ -82,7 +83,7 @@ async function outcomeOf(client: BodyClient) {
     const answer = await ask(client);
     if (answer === 'other') return { kind: answer };
     const { status } = answer.head;
-    return await all(answer.body).then(
+    return await bytesOf(answer.body).then(
       (bytes) => ({ kind: 'whole', status, body: bytes.toString('latin1') }),
       () => ({ kind: 'broken' }),
     );
@@ -91,13 +92,6 @@ async function outcomeOf(client: BodyClient) {
   } finally {
     expect(performance.now() - began).toBeLessThan(20_000);
   }
-}
-
-/** The chunks are joined at the end, so that whatever was written over shows. */
-async function all(body: AsyncIterable<Buffer>): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of body) chunks.push(chunk);
-  return Buffer.concat(chunks);
 }
 
 const token = fc.stringMatching(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,12}$/);
@@ -164,7 +158,7 @@ it('what is well-formed is what undici makes of it, however it is split, one aft
       script.push(written);
       const mine = await ask(client);
       if (mine === 'other') throw new Error('it is not read here');
-      const got = await all(mine.body);
+      const got = await bytesOf(mine.body);
       script.push(written);
       const theirs = await request(origin, { dispatcher: agent });
       const expected = Buffer.from(await theirs.body.arrayBuffer());
@@ -249,7 +243,7 @@ it('whether it may be large makes no difference to what is made of an answer', a
       const asking = { registry, as: 'anonymous', method: 'GET', path: '/v2/x/blobs/y' } as const;
       const response = await client.request({ ...asking, access: [], large });
       const { status, headers } = response;
-      const body = await all(response.body).then(
+      const body = await bytesOf(response.body).then(
         (bytes) => bytes.toString('latin1'),
         () => 'broken',
       );

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import { LRUCache } from 'lru-cache';
 import { errors } from 'undici';
+import { BodyBlocks } from './body-blocks';
 import { type Arriving, BodyConnection, type Question } from './body-connection';
 import type { Dialer } from './dialer';
 import { HandedOver } from './handed-over';
@@ -35,6 +36,7 @@ const VALUE = /^[\t\x20-\x7e]*$/;
  */
 export class BodyClient {
   readonly #kept = new KeptConnections();
+  readonly #blocks = new BodyBlocks();
   readonly #open = new Set<BodyConnection>();
   readonly #unfit = new LRUCache<string, true>({ max: MOST_UNFIT, ttl: UNFIT });
   #closed = false;
@@ -85,6 +87,7 @@ export class BodyClient {
   async #connect(key: string, { origin, way, signal }: BodyRequest): Promise<BodyConnection> {
     if (this.#closed) throw new errors.ClientDestroyedError();
     const connection = new BodyConnection(
+      this.#blocks,
       (free, wait) => this.#kept.keep(key, free, wait),
       (over) => {
         this.#open.delete(over);

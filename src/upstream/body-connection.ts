@@ -1,5 +1,6 @@
 import type { OnReadOpts, Socket } from 'node:net';
 import { errors } from 'undici';
+import type { BodyBlocks } from './body-blocks';
 import { HeadReader, MalformedAnswer, type AnswerHead } from './answer-head';
 import { ArrivingBody, type Line } from './arriving-body';
 import { HandedOver } from './handed-over';
@@ -58,6 +59,7 @@ export class BodyConnection {
    * @param onOver it has ended, or was ended, and will not be used again.
    */
   constructor(
+    private readonly blocks: BodyBlocks,
     private readonly onFree: (connection: BodyConnection, wait: number | undefined) => void,
     private readonly onOver: (connection: BodyConnection) => void,
   ) {}
@@ -178,7 +180,7 @@ export class BodyConnection {
     const reusable = isKept(head) && rest.length <= length;
     const first = rest.subarray(0, length);
     const line = this.#line(reusable ? keepAliveOf(head) : 0);
-    const body = new ArrivingBody(line, length, first, idleTimeout, signal);
+    const body = new ArrivingBody(line, this.blocks, length, first, idleTimeout, signal);
     if (first.length < length) this.#body = body;
     return { head, body };
   }

@@ -2,7 +2,8 @@ import type { Readable } from 'node:stream';
 
 /**
  * The bytes of one body, in their order, once. To be read to its end or destroyed: until then its connection is taken. A failure
- * is told to whoever reads, and to nobody else. What was handed out belongs to whoever read it.
+ * is told to whoever reads, and to nobody else. What is handed out may be read until the next bytes are asked for, and is written
+ * over then: who keeps it keeps a copy.
  */
 export interface BodySource extends AsyncIterable<Buffer> {
   /**

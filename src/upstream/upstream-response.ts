@@ -82,7 +82,7 @@ export async function readBody(
     length += chunk.length;
     if (length > limit) throw tooLong(limit);
     if (performance.now() - began > GRACE + length / SLOWEST) throw tooSlow();
-    chunks.push(chunk);
+    chunks.push(Buffer.from(chunk));
   }
   settle?.(length);
   return Buffer.concat(chunks, length);

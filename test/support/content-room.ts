@@ -18,6 +18,7 @@ import { sourceOf } from '../../src/upstream/body-source';
 import { plainHeaders } from '../../src/upstream/upstream-response';
 import { FaultServer, type Behaviour } from './fault-server';
 import { atTheEnd, freshFolder } from './lifecycle';
+import { usedAgain } from './used-again';
 
 /** Random bytes and their digest. */
 export function contentOf(size: number): { readonly bytes: Buffer; readonly digest: Digest } {
@@ -109,7 +110,7 @@ export function asking(server: FaultServer, idleTimeout = 60_000): Ask {
     return {
       status: statusCode,
       headers: plainHeaders(headers),
-      body: sourceOf(body),
+      body: usedAgain(sourceOf(body)),
       host: server.host,
     };
   };

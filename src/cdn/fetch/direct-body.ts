@@ -94,7 +94,8 @@ async function send(
     // Of a content whose end nobody knows, every byte may be the last.
     const maybeLast = check && position >= (content.end ?? 0);
     const ready = maybeLast ? bytes.length - 1 : bytes.length;
-    held = bytes.subarray(ready);
+    // A copy: the bytes themselves are written over by what comes.
+    held = Buffer.from(bytes.subarray(ready));
     if (ready > 0) await outlet.write(bytes.subarray(0, ready));
   }
   if (check && position <= to) assertDigest(check.digest, check.hash);

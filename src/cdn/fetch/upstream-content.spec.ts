@@ -1,4 +1,5 @@
 import { asking, contentOf, faultServer, serving } from '../../../test/support/content-room';
+import { bytesOf } from '../../../test/support/body-clients';
 import {
   answer,
   endEarly,
@@ -28,10 +29,8 @@ async function opened(
   return { server, content, controller };
 }
 
-async function all(content: UpstreamContent): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of content.chunks()) chunks.push(chunk);
-  return Buffer.concat(chunks);
+function all(content: UpstreamContent): Promise<Buffer> {
+  return bytesOf(content.chunks());
 }
 
 /** Another range than the one that was asked for. */

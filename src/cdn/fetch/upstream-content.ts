@@ -116,7 +116,7 @@ export class UpstreamContent {
   }
 
   /**
-   * The next bytes; undefined at the end of the part. One call at a time.
+   * The next bytes, which hold until the next call; undefined at the end of the part. One call at a time.
    * @throws OciError BAD_UPSTREAM when it broke off for good, or was longer than announced. The signal's reason, and an
    *   AbortError where it was closed before its end.
    */
