@@ -162,23 +162,30 @@ export interface RequestContext {
   identity?: Identity;
 }
 
-const contexts = new WeakMap<IncomingMessage, RequestContext>();
+/**
+ * On the request itself, under a name that nothing else has. A WeakMap of all requests would keep what it holds through each
+ * collection of young objects, so that it had to be collected among the old ones.
+ */
+const CONTEXT = Symbol('context');
+
+/** A request, or what stands for it in a test. */
+type Bearer = IncomingMessage & { [CONTEXT]?: RequestContext };
 
 /** Ties a context to its request; once. */
-export function attachContext(request: IncomingMessage, context: RequestContext): void {
-  contexts.set(request, context);
+export function attachContext(request: Bearer, context: RequestContext): void {
+  request[CONTEXT] = context;
 }
 
 /** The request's context; undefined means that it must be denied. */
-export function contextOf(request: IncomingMessage): RequestContext | undefined {
-  return contexts.get(request);
+export function contextOf(request: Bearer): RequestContext | undefined {
+  return request[CONTEXT];
 }
 
 /** The context of a request that got past the guards. */
 export function admittedContextOf(
   request: IncomingMessage,
 ): RequestContext & { identity: Identity } {
-  const context = contexts.get(request);
+  const context = contextOf(request);
   if (!context?.identity)
     throw new Error('a request reached its controller without passing the guards');
   return context as RequestContext & { identity: Identity };

@@ -48,24 +48,23 @@ export function createServer(
   // Their size is bound. A bound of their number let the last ones go unseen in some versions of Node: what a proxy writes behind
   // a client's own, to say for whom it asks.
   server.maxHeadersCount = 0;
-  const exchanges = new WeakMap<Socket, Exchange>();
   const begin: RequestListener = (request, response) => {
     // While the gate drains, a connection ends with the answer that is under way.
     if (!server.listening) response.shouldKeepAlive = false;
-    response.once('close', limit.busy(request.socket));
-    const before = request.socket.bytesWritten;
-    exchanges.set(request.socket, {
-      request,
-      response,
-      before,
-      idles: 0,
-      sent: 0,
-      followed: false,
+    const socket: Line = request.socket;
+    const before = socket.bytesWritten;
+    const exchange = { request, response, before, idles: 0, sent: 0, followed: false };
+    const idle = limit.busy(socket);
+    socket[EXCHANGE] = exchange;
+    response.once('close', () => {
+      idle();
+      // What is over is held by nothing: else every look for young objects that are still in use would find it.
+      if (socket[EXCHANGE] === exchange) socket[EXCHANGE] = undefined;
     });
     listener(request, response);
   };
   const serve: RequestListener = (request, response) => {
-    const earlier = exchanges.get(request.socket);
+    const earlier = (request.socket as Line)[EXCHANGE];
     if (!earlier || earlier.response.writableFinished) begin(request, response);
     else if (isAllWritten(earlier) && !earlier.followed) {
       // The client may have all of it before the gate is told so, over TLS above all, and even before it has said that
@@ -79,14 +78,19 @@ export function createServer(
     } else request.socket.destroy();
   };
   server.on('request', serve).on('checkContinue', serve).on('checkExpectation', serve);
-  server.setTimeout(idle, (socket: Socket) => {
-    const exchange = exchanges.get(socket);
+  server.setTimeout(idle, (socket: Line) => {
+    const exchange = socket[EXCHANGE];
     if (!exchange || isStuck(exchange)) socket.destroy();
     else socket.setTimeout(idle);
   });
   if (tls) reloadTls(server as TlsServer, tls, log);
   return server;
 }
+
+const EXCHANGE = Symbol('exchange');
+
+/** A connection, and the last that was begun on it, until that is over. */
+type Line = Socket & { [EXCHANGE]?: Exchange | undefined };
 
 interface Exchange {
   readonly request: IncomingMessage;

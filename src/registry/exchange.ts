@@ -74,15 +74,17 @@ export function readerOf(
   };
 }
 
-const statuses = new WeakMap<ServerResponse, CacheStatus>();
+const STATUS = Symbol('cache status');
+
+type Answer = ServerResponse & { [STATUS]?: CacheStatus };
 
 /** Sets how the answer comes about; the last word counts. Too late, once its head is out. */
-export function noteCacheStatus(response: ServerResponse, status: CacheStatus): void {
+export function noteCacheStatus(response: Answer, status: CacheStatus): void {
   if (response.headersSent) return;
-  statuses.set(response, status);
+  response[STATUS] = status;
   response.setHeader('Cache-Status', formatCacheStatus(status));
 }
 
-export function cacheStatusOf(response: ServerResponse): CacheStatus | undefined {
-  return statuses.get(response);
+export function cacheStatusOf(response: Answer): CacheStatus | undefined {
+  return response[STATUS];
 }

@@ -9,6 +9,9 @@ import { ManifestPush } from './manifest-push';
 import { MemoryBudget } from './memory-budget';
 import { Forwarded } from './forwarded.interceptor';
 
+/** Bytes that are worth a copy, where that saves a write. */
+const ONE_PIECE = 64 * 1024;
+
 /** `/v2/<name>/manifests/<reference>`. Distribution-spec 1.1 § Pulling, Pushing and Deleting manifests. */
 @UseInterceptors(Forwarded)
 @Controller('internal/manifest')
@@ -92,7 +95,8 @@ function answer(
     response.writeHead(304, headers).end();
     return;
   }
-  response
-    .writeHead(200, { ...headers, 'Content-Type': mediaType, 'Content-Length': size })
-    .end(bytes);
+  response.writeHead(200, { ...headers, 'Content-Type': mediaType, 'Content-Length': size });
+  // Text goes out in one piece with the head, and a byte of it is a character of Latin-1: a third less for the system to do.
+  if (bytes && bytes.length <= ONE_PIECE) response.end(bytes.toString('latin1'), 'latin1');
+  else response.end(bytes);
 }
