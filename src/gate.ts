@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import type { RequestListener, Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { atOnce } from './at-once';
 import { describeApi } from './admin/api-document';
 import { AdminModule } from './admin/admin.module';
 import { AppModule, GUARDS } from './app.module';
@@ -89,7 +90,8 @@ export async function openGate(settings: Settings, log: Log): Promise<Gate> {
     const admin = await accounts.ensureAdmin();
     await app.init();
     const express = app.getHttpAdapter().getInstance() as RequestListener;
-    const listener = app.get(EdgeListener).inFrontOf(shortWay(app, GUARDS, express));
+    const ways = shortWay(app, GUARDS, express);
+    const listener = app.get(EdgeListener).inFrontOf(ways, atOnce(app, GUARDS));
     const server = createServer(settings, log, listener);
     const connections = connectionsOf(server);
     await listen(server, settings);

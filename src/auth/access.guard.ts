@@ -1,6 +1,6 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { IncomingMessage } from 'node:http';
-import type { Exchange, Gatekeeper } from '../edge/gatekeeper';
+import { FREE, type Charge, type Exchange, type Gatekeeper } from '../edge/gatekeeper';
 import { contextOf, type RequestContext } from '../edge/request-context';
 import { OciError } from '../oci/oci-error';
 import { AccountsVoucher } from './accounts.voucher';
@@ -25,8 +25,15 @@ export class AccessGuard implements CanActivate, Gatekeeper {
   }
 
   async admit({ context }: Pick<Exchange, 'context'>): Promise<void> {
-    const voucher = isOperators(context) ? this.operators : this.voucher;
-    await voucher.admit(context);
+    await this.#voucherFor(context).admit(context);
+  }
+
+  admitNow({ context }: Pick<Exchange, 'context'>): Charge | undefined {
+    return this.#voucherFor(context).admitNow(context) ? FREE : undefined;
+  }
+
+  #voucherFor(context: RequestContext): Voucher {
+    return isOperators(context) ? this.operators : this.voucher;
   }
 }
 

@@ -35,6 +35,17 @@ export class AccountsVoucher extends Voucher {
     this.#decide(context, context.need, proven, identity);
   }
 
+  override admitNow(context: RequestContext): boolean {
+    const { credentials, need } = context;
+    if (credentials.scheme !== 'bearer' || need.kind !== 'repository') return false;
+    const proven = this.#byToken(context, credentials.token);
+    if (!proven) return false;
+    const identity = this.#identity(proven);
+    if (!need.actions.every((action) => identity.may(need.name.canonical, action))) return false;
+    context.identity = identity;
+    return true;
+  }
+
   async token(context: RequestContext): Promise<IssuedToken> {
     const { offline, scopes } = askedOf(context, 'token').request;
     const subject = await this.#loggedIn(context);
@@ -63,14 +74,19 @@ export class AccountsVoucher extends Voucher {
       if (account) return { subject: account, proof: 'basic' };
     }
     if (credentials.scheme === 'bearer' && need.kind !== 'admin') {
-      const grant = this.tokens.verify(credentials.token);
-      // A token that was given to nobody is worth what readers without a login may do here and now.
-      const subject = grant && (grant.account ?? this.policy.withoutLogin(context));
-      if (grant) return { subject, proof: 'bearer', bound: grant.access };
+      const proven = this.#byToken(context, credentials.token);
+      if (proven) return proven;
     }
     if (credentials.scheme === 'none' || need.kind === 'nothing')
       return { subject: this.policy.withoutLogin(context), proof: 'none' };
     throw challenge(context, credentials.scheme === 'bearer' ? 'invalid_token' : 'wrong');
+  }
+
+  #byToken(context: RequestContext, token: string): Proven | undefined {
+    const grant = this.tokens.verify(token);
+    // A token that was given to nobody is worth what readers without a login may do here and now.
+    const subject = grant && (grant.account ?? this.policy.withoutLogin(context));
+    return grant && { subject, proof: 'bearer', bound: grant.access };
   }
 
   #identity({ subject, bound }: Proven): Identity {

@@ -25,6 +25,14 @@ export abstract class Voucher {
   abstract admit(context: RequestContext): Promise<void>;
 
   /**
+   * The same where it is plain that they may: with nobody asked, nothing hashed for long and nothing written down.
+   * @returns whether it was; if not, nothing has happened, and `admit` is to be asked.
+   */
+  admitNow(_context: RequestContext): boolean {
+    return false;
+  }
+
+  /**
    * The answer to a token request. A scope wider than what may be had is no error: it is left out.
    * @throws OciError UNAUTHORIZED for credentials that are not good.
    */

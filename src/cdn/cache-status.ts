@@ -22,7 +22,12 @@ export type CacheStatus =
 
 /** The field's value: `tidegate; hit`, `tidegate; fwd=miss; stored`. RFC 9211 § 2. */
 export function formatCacheStatus(status: CacheStatus): string {
-  const parts = ['tidegate'];
+  return `tidegate; ${howItCame(status)}`;
+}
+
+/** The same for the log, which has no other caches: `hit`, `fwd=miss; stored`. */
+export function howItCame(status: CacheStatus): string {
+  const parts: string[] = [];
   if (status.hit) parts.push('hit');
   else {
     parts.push(`fwd=${status.fwd}`);

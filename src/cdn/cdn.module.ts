@@ -10,6 +10,7 @@ import { HotBlobs } from './hot-blobs';
 import { HeldBlobs } from './held-blobs';
 import { ManifestFetches } from './manifest-fetches';
 import { Manifests } from './manifests';
+import { ManifestsAtOnce } from './manifests-at-once';
 import { Permission } from './permission';
 import { Questions } from './questions';
 import { SmallContent } from './small-content';
@@ -34,6 +35,7 @@ export class CdnModule {
         Questions,
         Tags,
         ManifestFetches,
+        ManifestsAtOnce,
         Manifests,
         BlobFetches,
         Blobs,

@@ -9,7 +9,7 @@ import type { Holder, Reader } from './reader';
 import { nameOf, type Source } from './source';
 
 export type { BlobAnswer } from './blobs';
-export type { Manifest } from './manifests';
+export type { Manifest, WholeManifest } from './manifests';
 export type { Reader } from './reader';
 export { MAX_MANIFEST } from './small-content';
 
@@ -41,6 +41,15 @@ export class ContentService {
     const found = await this.manifests.get(source, reference, accept, { ...reader, note });
     if (asked && found.warning === undefined) this.foresight.pulled(source, found.bytes);
     return found;
+  }
+
+  /** What `manifest` would give, where that is known and nobody has to be waited for. */
+  manifestAtOnce(
+    source: Source,
+    reference: Reference,
+    accept: string | undefined,
+  ): WholeManifest | undefined {
+    return this.manifests.atOnce(source, reference, accept);
   }
 
   /** What a GET of the manifest would say of it. */

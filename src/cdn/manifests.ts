@@ -6,6 +6,7 @@ import { isDigest, type Reference, type Tag } from '../oci/reference';
 import type { CacheStatus } from './cache-status';
 import type { TagRecord } from './index/content-index';
 import { ManifestFetches } from './manifest-fetches';
+import { ManifestsAtOnce } from './manifests-at-once';
 import { isNotThere, isOutage } from './outage';
 import { Permission } from './permission';
 import { accepts, type Described } from './questions';
@@ -25,6 +26,9 @@ export interface Manifest extends Described {
 /** A manifest with its bytes. */
 export type WholeManifest = Manifest & { readonly bytes: Buffer };
 
+/** Told of what was held. */
+type Note = (digest: Digest, mediaType: string) => void;
+
 /** Milliseconds that a client waits for a registry to say whether a tag that is held has moved. */
 const PATIENCE = 3_000;
 
@@ -35,7 +39,20 @@ export class Manifests {
     private readonly permission: Permission,
     private readonly tags: Tags,
     private readonly small: SmallContent,
+    private readonly answers: ManifestsAtOnce,
   ) {}
+
+  /** What `get` would give, where that is known and nobody has to be waited for. */
+  atOnce(
+    source: Source,
+    reference: Reference,
+    accept: string | undefined,
+  ): WholeManifest | undefined {
+    const found = this.answers.find(source, reference, accept);
+    if (!found) return undefined;
+    const { mediaType, digest, bytes } = found;
+    return { mediaType, digest, size: bytes.length, bytes };
+  }
 
   /** @throws OciError MANIFEST_UNKNOWN, BAD_UPSTREAM, … */
   async get(
@@ -44,7 +61,12 @@ export class Manifests {
     accept: string | undefined,
     reader: Reader,
   ): Promise<WholeManifest> {
-    if (isDigest(reference)) return this.#byDigest(source, reference, accept, reader);
+    const generation = this.answers.generation(source);
+    const note = (digest: Digest, mediaType: string, record?: TagRecord) => {
+      if (generation === undefined) return;
+      this.answers.note(source, reference, accept, { generation, digest, mediaType, record });
+    };
+    if (isDigest(reference)) return this.#byDigest(source, reference, accept, reader, note);
     const { record, ...known } = await this.tags.known(source, reference);
     if (!record) return this.fetches.get(source, reference, accept, reader, 'miss');
     const state = known.fresh
@@ -54,7 +76,10 @@ export class Manifests {
     const { seen } = state;
     if (!seen) return this.fetches.get(source, reference, accept, reader, 'stale');
     const found = { seen, record, fresh: known.fresh };
-    return this.#tagged(source, reference, found, accept, reader);
+    const noteTag: Note = (digest, mediaType) => {
+      if (known.fresh) note(digest, mediaType, record);
+    };
+    return this.#tagged(source, reference, found, accept, reader, noteTag);
   }
 
   /** What a GET would say of it. Never starts a fetch, unless the registry's HEAD leaves something out. */
@@ -88,12 +113,14 @@ export class Manifests {
     digest: Digest,
     accept: string | undefined,
     reader: Reader,
+    noteHeld: Note,
   ): Promise<WholeManifest> {
     const link = await this.permission.linkFor(source, digest, 'manifest');
     if (link?.mediaType !== undefined && accepts(accept, link.mediaType)) {
       const bytes = await this.small.read(digest, MAX_MANIFEST, reader.hold);
       if (bytes) {
         reader.note({ hit: true });
+        noteHeld(digest, link.mediaType);
         return { mediaType: link.mediaType, digest, size: bytes.length, bytes };
       }
     }
@@ -107,6 +134,7 @@ export class Manifests {
     { seen, record, fresh }: { seen: Described; record: TagRecord; fresh: boolean },
     accept: string | undefined,
     reader: Reader,
+    noteHeld: Note,
   ): Promise<WholeManifest> {
     // Asked for by the tag: a registry may have another kind of it for whoever does not take this one.
     if (!accepts(accept, seen.mediaType))
@@ -114,7 +142,7 @@ export class Manifests {
     const note = (status: CacheStatus) =>
       reader.note(fresh || !status.hit ? status : { hit: false, fwd: 'stale', fwdStatus: 200 });
     try {
-      return await this.#byDigest(source, seen.digest, accept, { ...reader, note });
+      return await this.#byDigest(source, seen.digest, accept, { ...reader, note }, noteHeld);
     } catch (error) {
       // Gone since the tag was last seen: where does it lead now?
       if (isNotThere(error)) return this.fetches.get(source, tag, accept, reader, 'stale');

@@ -57,6 +57,11 @@ export class Permission {
     }
   }
 
+  /** Whether the index says all there is to say: nothing was taken back or heard that it could not be told yet. */
+  get settled(): boolean {
+    return !this.#closed && this.#untold.size === 0 && this.#heard.size === 0;
+  }
+
   /** To be taken before the upstream is asked. */
   now(source: Source): Moment {
     return this.#changes.now(nameOf(source), viaOf(source));

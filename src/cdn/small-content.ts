@@ -70,6 +70,13 @@ export class SmallContent {
     return this.#kept.get(digest) ?? this.#loadAndKeep(this.cache, digest, limit);
   }
 
+  /** What is held under that digest and in memory. It counts as used. */
+  inMemory(digest: Digest): Buffer | undefined {
+    const bytes = this.#kept?.get(digest);
+    if (bytes) this.cache?.index.touch(digest);
+    return bytes;
+  }
+
   /** What is held under that digest, read and hashed like all else, for somebody who keeps it. */
   async readAside(digest: Digest, limit: number): Promise<Buffer | undefined> {
     return this.cache ? this.#load(this.cache, digest, limit) : undefined;

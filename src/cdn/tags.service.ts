@@ -39,10 +39,19 @@ export class Tags {
   /** What these credentials last saw of the tag. */
   async known(source: Source, tag: Tag): Promise<KnownTag> {
     const { record, version } = await this.#read(source, tag);
-    const age = Date.now() - (record?.checkedAt ?? 0);
+    return { record, fresh: record !== undefined && this.isFresh(source, record), version };
+  }
+
+  /** Whether the upstream need not be asked again. */
+  isFresh(source: Source, { checkedAt }: TagRecord): boolean {
+    const age = Date.now() - checkedAt;
     // A record from the future is the clock's fault: it is asked again rather than believed for years.
-    const fresh = record !== undefined && age >= 0 && age < this.#ttl(source);
-    return { record, fresh, version };
+    return age >= 0 && age < this.#ttl(source);
+  }
+
+  /** Whether the index says all there is to say: nothing was forgotten that it could not be told yet. */
+  get settled(): boolean {
+    return this.#untold.size === 0;
   }
 
   /** @param version of `known`, before the upstream was asked: a push meanwhile makes it void. */

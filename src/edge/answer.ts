@@ -49,6 +49,20 @@ export function refusedWith(response: ServerResponse): OciErrorCode | undefined 
   return refusals.get(response);
 }
 
+const HOW = Symbol('how the answer came about');
+
+type Answer = ServerResponse & { [HOW]?: string };
+
+/** Notes how the answer comes about, in the words of its `Cache-Status`; for the log. */
+export function noteHow(response: Answer, how: string): void {
+  response[HOW] = how;
+}
+
+/** What was noted last: `hit`, `fwd=miss; stored`. */
+export function howOf(response: Answer): string | undefined {
+  return response[HOW];
+}
+
 /** Headers that say how a request was dealt with, whatever its answer is. */
 const KEPT = new Set([
   'x-request-id',

@@ -9,11 +9,23 @@ import { noteContinued } from './answer';
 import { readSmallBody } from './body';
 import { readCredentials } from './credentials';
 import { refuse } from './error.filter';
+import type { Exchange } from './gatekeeper';
 import { trustedProxies, type TrustedProxy } from './origin';
 import { parseRequest, type ParsedRequest } from './parse-request';
 import { readTokenForm } from './read-token-request';
 import { attachContext, type Asked, type RequestContext } from './request-context';
 import { logRequest } from './request-log';
+
+/** Answers what can be answered at once. @returns whether it did; if not, nothing has happened. */
+export type AtOnce = (exchange: Exchange) => boolean;
+
+/** What every answer says: content is others' work, and operators' browsers know their login here: nothing of it is ever run. */
+export const ALWAYS = [
+  ['X-Content-Type-Options', 'nosniff'],
+  ['Content-Security-Policy', "default-src 'none'; sandbox"],
+] as const;
+/** What every answer of the registry's API says. */
+export const API_VERSION = ['Docker-Distribution-API-Version', 'registry/2.0'] as const;
 
 /**
  * The listener in front of Nest. It reads each request once, answers what is malformed or nowhere by itself, and hands
@@ -32,14 +44,18 @@ export class EdgeListener {
     this.#trusts = trustedProxies(settings);
   }
 
-  /** @param next Nest's own handler. */
-  inFrontOf(next: RequestListener): RequestListener {
+  /**
+   * @param next Nest's own handler.
+   * @param atOnce asked first, of what is no more than a look at something by somebody with a token: whether it has answered. If
+   *   not, nothing has happened.
+   */
+  inFrontOf(next: RequestListener, atOnce: AtOnce = () => false): RequestListener {
     return (request, response) => {
       const id = randomUUID();
+      const plain = isPlainLook(request) ? this.#lookAt(request, id) : undefined;
+      if (plain && atOnce({ context: plain, request, response })) return;
       response.setHeader('X-Request-Id', id);
-      // Content is others' work, and operators' browsers know their login here: nothing of it is ever run.
-      response.setHeader('X-Content-Type-Options', 'nosniff');
-      response.setHeader('Content-Security-Policy', "default-src 'none'; sandbox");
+      for (const [name, value] of ALWAYS) response.setHeader(name, value);
       // Each room that a request passes waits for its end: the log, the throttles, the relay.
       response.setMaxListeners(30);
       this.#admit(request, response, id).then(
@@ -56,7 +72,7 @@ export class EdgeListener {
   async #admit(request: IncomingMessage, response: ServerResponse, id: string): Promise<string> {
     const finishLog = logRequest(this.log, request, response, id);
     if (/^\/(?:v1|v2|token)(?:[/?]|$)/.test(request.url ?? '')) {
-      response.setHeader('Docker-Distribution-API-Version', 'registry/2.0');
+      response.setHeader(...API_VERSION);
     }
     refuseOddFraming(request);
     const { settings, registries } = this;
@@ -64,7 +80,32 @@ export class EdgeListener {
     const noteNamespace = (name: string) => void response.setHeader('OCI-Namespace', name);
     const parsed = parseRequest(request, settings, registries.current, this.#trusts, noteNamespace);
     const wantBody = onceContinued(request, response);
-    const context: RequestContext = {
+    const asked = await withForm(request, parsed, wantBody);
+    const context = this.#contextOf(request, id, parsed, asked, wantBody);
+    attachContext(request, context);
+    finishLog.context = context;
+    return parsed.route;
+  }
+
+  /** The context of a request that is right; what is wrong with another one is said on its way through the rooms. */
+  #lookAt(request: IncomingMessage, id: string): RequestContext | undefined {
+    const { settings, registries } = this;
+    try {
+      const parsed = parseRequest(request, settings, registries.current, this.#trusts);
+      return this.#contextOf(request, id, parsed, parsed.asked, () => undefined);
+    } catch {
+      return undefined;
+    }
+  }
+
+  #contextOf(
+    { headers }: IncomingMessage,
+    id: string,
+    parsed: ParsedRequest,
+    asked: Asked,
+    wantBody: () => void,
+  ): RequestContext {
+    return {
       id,
       method: parsed.method,
       address: parsed.address,
@@ -77,16 +118,27 @@ export class EdgeListener {
       namespace: parsed.namespace,
       realm: parsed.realm,
       service: this.settings.tokenService,
-      asked: await withForm(request, parsed, wantBody),
+      asked,
       need: parsed.need,
-      credentials: readCredentials(request.headers.authorization),
+      credentials: readCredentials(headers.authorization),
       wantBody,
     };
-    attachContext(request, context);
-    finishLog.context = context;
-    return parsed.route;
   }
 }
+
+/** Reads something, by its plain address, with no body, no condition and a token. */
+function isPlainLook({ method, url = '', headers }: IncomingMessage): boolean {
+  return (
+    method === 'GET' &&
+    url.includes('/manifests/') &&
+    !url.includes('?') &&
+    headers.authorization !== undefined &&
+    UNUSUAL.every((name) => headers[name] === undefined)
+  );
+}
+
+/** With one of these, a request is more than a look at what its address says. */
+const UNUSUAL = ['content-length', 'transfer-encoding', 'expect', 'if-none-match'] as const;
 
 /** A token request by POST says what it asks in its body; that is part of what is parsed here. */
 async function withForm(

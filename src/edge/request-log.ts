@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Log } from '../journal/log';
-import { refusedWith } from './answer';
+import { howOf, refusedWith } from './answer';
 import type { RequestContext } from './request-context';
 
 /** What had passed over each connection, headers too, when its last request ended. */
@@ -41,7 +41,7 @@ export function logRequest(
       // 499 is nginx's: the client left before there was an answer.
       status: whole || response.headersSent ? response.statusCode : 499,
       code: refusedWith(response),
-      cache: cacheStatusOf(response),
+      cache: howOf(response),
       sent: now.sent - before.sent,
       received: now.received - before.received,
       duration: Math.round(performance.now() - began),
@@ -70,10 +70,4 @@ function registryOf(context: RequestContext | undefined): string | undefined {
 
 function repositoryOf(context: RequestContext | undefined): string | undefined {
   return context?.need.kind === 'repository' ? context.need.name.canonical : undefined;
-}
-
-/** How the answer came about, as its `Cache-Status` says: `hit`, `fwd=miss; stored`. */
-function cacheStatusOf(response: ServerResponse): string | undefined {
-  const header = response.getHeader('cache-status');
-  return typeof header === 'string' ? header.slice(header.indexOf(';') + 1).trim() : undefined;
 }

@@ -1,5 +1,6 @@
 /** What the controllers share: the context of their request, its end, and where its content comes from. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { noteHow } from '../edge/answer';
 import type { NamedRepository } from '../edge/names';
 import {
   accountIn,
@@ -9,7 +10,7 @@ import {
   type Identity,
   type RequestContext,
 } from '../edge/request-context';
-import { formatCacheStatus, type CacheStatus } from '../cdn/cache-status';
+import { formatCacheStatus, howItCame, type CacheStatus } from '../cdn/cache-status';
 import type { Reader } from '../cdn/content.service';
 import type { MemoryBudget } from './memory-budget';
 
@@ -82,6 +83,7 @@ type Answer = ServerResponse & { [STATUS]?: CacheStatus };
 export function noteCacheStatus(response: Answer, status: CacheStatus): void {
   if (response.headersSent) return;
   response[STATUS] = status;
+  noteHow(response, howItCame(status));
   response.setHeader('Cache-Status', formatCacheStatus(status));
 }
 

@@ -5,25 +5,25 @@ import {
   InjectThrottlerOptions,
   InjectThrottlerStorage,
   ThrottlerGuard,
-  ThrottlerStorage,
   type ThrottlerModuleOptions,
   type ThrottlerRequest,
 } from '@nestjs/throttler';
-import type { Exchange, Gatekeeper } from '../edge/gatekeeper';
+import { FREE, type Charge, type Exchange, type Gatekeeper } from '../edge/gatekeeper';
 import type { RequestContext } from '../edge/request-context';
 import { OciError } from '../oci/oci-error';
 import { exchangeOf } from './exchange-of';
+import type { TokenBuckets } from './token-bucket.storage';
 import { TokenQueue, type Bucket } from './token-queue';
 
 @Injectable()
 export abstract class BucketThrottle extends ThrottlerGuard implements Gatekeeper {
   constructor(
     @InjectThrottlerOptions() options: ThrottlerModuleOptions,
-    @InjectThrottlerStorage() storage: ThrottlerStorage,
+    @InjectThrottlerStorage() private readonly buckets: TokenBuckets,
     reflector: Reflector,
     private readonly queue: TokenQueue,
   ) {
-    super(options, storage, reflector);
+    super(options, buckets, reflector);
   }
 
   /** Whose bucket it is: `address` or `account`. */
@@ -57,6 +57,18 @@ export abstract class BucketThrottle extends ThrottlerGuard implements Gatekeepe
       message: `too many requests from this ${this.throttle}, try again in ${retryAfter} s; the operator may raise RATE_LIMIT and RATE_BURST`,
       headers: { 'Retry-After': String(retryAfter) },
     });
+  }
+
+  admitNow({ context }: Pick<Exchange, 'context'>): Charge | undefined {
+    const client = this.clientOf(context);
+    if (client === undefined) return FREE;
+    const bucket = this.#bucketOf(client);
+    const { now } = this.buckets;
+    // Those who wait already come first.
+    if (!now || this.queue.length(bucket) > 0) return undefined;
+    const { key, ttl, limit, name } = bucket;
+    if (now.peek(key, ttl, limit, name).isBlocked) return undefined;
+    return () => void now.increment(key, ttl, limit, name);
   }
 
   #bucketOf(client: string): Bucket {

@@ -10,7 +10,7 @@ import {
   type ThrottlerModuleOptions,
   type ThrottlerRequest,
 } from '@nestjs/throttler';
-import type { Exchange, Gatekeeper } from '../edge/gatekeeper';
+import { FREE, type Charge, type Exchange, type Gatekeeper } from '../edge/gatekeeper';
 import type { RequestContext } from '../edge/request-context';
 import { OciError } from '../oci/oci-error';
 import { exchangeOf } from './exchange-of';
@@ -54,6 +54,10 @@ export class LoginThrottle extends ThrottlerGuard implements Gatekeeper {
       if (isBlocked) throw tooManyFailures(timeToBlockExpire);
     }
     response.once('close', () => void this.#charge(context, response));
+  }
+
+  admitNow({ context }: Pick<Exchange, 'context'>): Charge | undefined {
+    return bucketsOf(context).length === 0 ? FREE : undefined;
   }
 
   async #charge(context: RequestContext, response: ServerResponse): Promise<void> {

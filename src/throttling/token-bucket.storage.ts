@@ -13,6 +13,11 @@ export type BucketState = Awaited<ReturnType<ThrottlerStorage['increment']>>;
 export interface TokenBuckets extends ThrottlerStorage {
   /** What {@link ThrottlerStorage.increment} would answer, at no cost. */
   peek(key: string, ttl: number, limit: number, name: string): Promise<BucketState>;
+  /** Both at once; not of a storage that has to ask somebody. */
+  readonly now?: {
+    peek(key: string, ttl: number, limit: number, name: string): BucketState;
+    increment(key: string, ttl: number, limit: number, name: string): BucketState;
+  };
 }
 
 export interface TokenBucketOptions {
@@ -57,14 +62,21 @@ export class TokenBucketStorage implements TokenBuckets {
     _blockDuration: number,
     name: string,
   ): Promise<BucketState> {
-    const { state, fullAt } = this.#take(key, ttl, limit, name);
-    if (!state.isBlocked) this.#buckets(name).set(key, fullAt);
-    return state;
+    return this.now.increment(key, ttl, limit, name);
   }
 
   async peek(key: string, ttl: number, limit: number, name: string): Promise<BucketState> {
-    return this.#take(key, ttl, limit, name).state;
+    return this.now.peek(key, ttl, limit, name);
   }
+
+  readonly now: NonNullable<TokenBuckets['now']> = {
+    peek: (key, ttl, limit, name) => this.#take(key, ttl, limit, name).state,
+    increment: (key, ttl, limit, name) => {
+      const { state, fullAt } = this.#take(key, ttl, limit, name);
+      if (!state.isBlocked) this.#buckets(name).set(key, fullAt);
+      return state;
+    },
+  };
 
   #take(
     key: string,

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { CanActivate, ExecutionContext } from '@nestjs/common';
 import type { Settings } from '../config/settings';
-import type { Exchange, Gatekeeper } from '../edge/gatekeeper';
+import { FREE, type Charge, type Exchange, type Gatekeeper } from '../edge/gatekeeper';
 import { accountIn, type RequestContext } from '../edge/request-context';
 import { OciError } from '../oci/oci-error';
 import { exchangeOf } from './exchange-of';
@@ -44,6 +44,10 @@ export class TransferSlots implements CanActivate, Gatekeeper {
       throw refusal('UNAVAILABLE');
     }
     response.once('close', () => this.#release(key));
+  }
+
+  admitNow({ context, request }: Pick<Exchange, 'context' | 'request'>): Charge | undefined {
+    return transferOf(context, request) ? undefined : FREE;
   }
 
   #take(key: string): boolean {

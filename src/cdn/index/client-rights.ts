@@ -54,6 +54,11 @@ export class ClientRights implements ContentIndex {
     this.#tags = new LRUCache({ max: MAX_TAGS, ...passing });
   }
 
+  /** Of what lasts: what clients were told by logins of their own is not in it. */
+  get generation(): number | undefined {
+    return this.index.generation;
+  }
+
   async links(name: CanonicalName, digest: Digest): Promise<readonly Link[]> {
     const lasting = await this.index.links(name, digest);
     // One that is too old is disposed of by being asked for.

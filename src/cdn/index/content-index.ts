@@ -100,6 +100,12 @@ export interface ContentIndex {
   /** Notes that the registry of that name refuses, or takes again, the gate's own credentials. Survives a restart. */
   suspend(registry: string, refused: boolean): Promise<void>;
 
+  /**
+   * Another number whenever an answer may have become another one; until then all that was answered holds. Undefined of an index
+   * that others write to as well.
+   */
+  readonly generation: number | undefined;
+
   /** Notes that the digests are used now. Gathered, and written a little later; lost at worst. */
   touch(digest: Digest): void;
   /** Least recently used first; at most `limit`. With `before`, only what was last used before that time. */

@@ -51,11 +51,17 @@ export class IndexDatabase {
   #lastVersion = 0;
   /** What was read since the last write, by what was asked: there is no other writer. */
   #answers = new Map<string, unknown>();
+  #generation = 0;
 
   constructor(
     private readonly file: string,
     private readonly log: Log,
   ) {}
+
+  /** Another number after each write, and whenever the file is another one. */
+  get generation(): number {
+    return this.#generation;
+  }
 
   /** @throws Error when the index cannot be read now. A damaged one is moved aside, and the work done on a new one. */
   read<T>(work: (tables: Tables) => T): Promise<T> {
@@ -71,7 +77,7 @@ export class IndexDatabase {
     if (this.#answers.has(question)) return this.#answers.get(question) as T;
     const look = (tables: Tables) => {
       const answer = work(tables);
-      if (this.#answers.size >= MOST_ANSWERS) this.#forgetAnswers();
+      if (this.#answers.size >= MOST_ANSWERS) this.#answers = new Map();
       this.#answers.set(question, answer);
       return answer;
     };
@@ -151,6 +157,7 @@ export class IndexDatabase {
   }
 
   #forgetAnswers(): void {
+    this.#generation += 1;
     this.#answers = new Map();
   }
 

@@ -52,6 +52,10 @@ export class SqliteIndex implements ContentIndex {
     return index;
   }
 
+  get generation(): number {
+    return this.#database.generation;
+  }
+
   content(digest: Digest): Promise<HeldContent | undefined> {
     return this.#database.readOften(`content ${digest}`, ({ contents }) => contents.one(digest));
   }
