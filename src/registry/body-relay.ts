@@ -5,6 +5,7 @@ import type { Registry } from '../config/registry-table';
 import { Settings } from '../config/settings';
 import { OciError } from '../oci/oci-error';
 import { sourceOf } from '../upstream/body-source';
+import { noteSpent } from '../upstream/spent-pieces';
 import { UpstreamClient, type UpstreamResponse } from '../upstream/upstream.client';
 
 /** A body went upstream, and nobody can tell what became of it. */
@@ -61,6 +62,8 @@ export class BodyRelay {
           server.on('error', (error, request) => passageOf(request)?.reject(error));
           // An answer that is none (101) is followed by no other event than this.
           server.on('proxyReq', (upward, request) => {
+            // The pipe is laid already: nothing is let go by listening.
+            request.on('data', (piece: Buffer) => noteSpent(piece.length));
             upward.once('close', () => passageOf(request)?.reject(new Error('no answer')));
             const giveUp = () => {
               passageOf(request)?.reject(new UnansweredBody('UPSTREAM_TIMEOUT'));

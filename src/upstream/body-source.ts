@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { noteSpent } from './spent-pieces';
 
 /**
  * The bytes of one body, in their order, once. To be read to its end or destroyed: until then its connection is taken. A failure
@@ -32,7 +33,9 @@ class StreamedBody implements BodySource {
   async next(): Promise<Buffer | undefined> {
     this.#chunks ??= this[Symbol.asyncIterator]();
     const { value, done } = await this.#chunks.next();
-    return done ? undefined : value;
+    if (done) return undefined;
+    noteSpent(value.length);
+    return value;
   }
 
   destroy(): void {
