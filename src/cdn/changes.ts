@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../config/at-most';
 import type { CanonicalName } from '../oci/repository-name';
 
 /** Taken before the upstream is asked, and shown again with its answer. */
@@ -17,7 +18,7 @@ const MAX_NAMES = 10_000;
  * no moment stands.
  */
 export class Changes {
-  readonly #last = new LRUCache<string, number>({ max: MAX_NAMES });
+  readonly #last = new LRUCache<string, number>(atMost(MAX_NAMES));
   #clock = 0;
 
   /** @param who asks; without it, only what changes for all counts. */

@@ -6,6 +6,7 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
+import { atMost } from '../config/at-most';
 import { ClientLogin } from '../config/principal';
 import { parseBoundedJson } from '../oci/bounded-json';
 import { parseDigest, type Digest } from '../oci/digest';
@@ -41,7 +42,7 @@ interface Waiting {
 @Injectable()
 export class Foresight implements OnApplicationShutdown {
   readonly #waiting = new Map<string, Waiting>();
-  readonly #noes = new LRUCache<string, true>({ max: MAX_NOES, ttl: NO_TTL });
+  readonly #noes = new LRUCache<string, true>({ ...atMost(MAX_NOES), ttl: NO_TTL });
   readonly #stopping = new AbortController();
   #running = 0;
 

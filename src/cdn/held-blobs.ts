@@ -1,6 +1,7 @@
 /** Blobs out of the store. */
 import { Inject, Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../config/at-most';
 import { Log } from '../journal/log';
 import type { ByteRange } from '../oci/byte-range';
 import type { Digest } from '../oci/digest';
@@ -24,7 +25,7 @@ const MAX_DAMAGED = 1_000;
 @Injectable()
 export class HeldBlobs {
   /** By digest, the stamp of what is damaged: it takes a moment until it is removed, and nobody is served from it meanwhile. */
-  readonly #damaged = new LRUCache<Digest, string>({ max: MAX_DAMAGED });
+  readonly #damaged = new LRUCache<Digest, string>(atMost(MAX_DAMAGED));
 
   constructor(
     @Inject(Cache) private readonly cache: Cache | null,

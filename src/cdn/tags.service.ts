@@ -1,6 +1,7 @@
 /** tag → digest: as last seen, asked again when that is too long ago, and as last known while the upstream is away. */
 import { Inject, Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../config/at-most';
 import { Log } from '../journal/log';
 import type { Reference, Tag } from '../oci/reference';
 import type { CanonicalName } from '../oci/repository-name';
@@ -25,7 +26,7 @@ const UNKNOWN: TagEntry = { record: undefined, version: -1 };
 
 @Injectable()
 export class Tags {
-  readonly #absent = new LRUCache<string, true>({ max: MAX_NEGATIVE, ttl: NEGATIVE_TTL });
+  readonly #absent = new LRUCache<string, true>({ ...atMost(MAX_NEGATIVE), ttl: NEGATIVE_TTL });
   /** When a name was last pushed to or deleted from: a 404 that was on its way then is none any more. */
   readonly #changes = new Changes();
   /** Forgotten, but the index could not be told: a record of such a name counts for nothing until it can. */

@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { LRUCache } from 'lru-cache';
 import proxyaddr from 'proxy-addr';
+import { atMost } from '../config/at-most';
 import type { Registry, RegistryTable } from '../config/registry-table';
 import type { Settings } from '../config/settings';
 import { OciError } from '../oci/oci-error';
@@ -161,7 +162,7 @@ function routesOf({ hosts }: RegistryTable): Record<string, string> {
 }
 
 /** Clients come back, and reading an address costs more than all else that is read of a request. */
-const normalAddresses = new LRUCache<string, string>({ max: 1_000 });
+const normalAddresses = new LRUCache<string, string>(atMost(1_000));
 
 function normalAddress(text: string): string {
   const known = normalAddresses.get(text);

@@ -5,6 +5,7 @@
  */
 import type { ThrottlerStorage } from '@nestjs/throttler';
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../config/at-most';
 
 /** What a bucket says of a hit. */
 export type BucketState = Awaited<ReturnType<ThrottlerStorage['increment']>>;
@@ -102,7 +103,7 @@ export class TokenBucketStorage implements TokenBuckets {
   #buckets(name: string): LRUCache<string, number> {
     let buckets = this.#fullAt.get(name);
     if (!buckets) {
-      buckets = new LRUCache({ max: this.#max });
+      buckets = new LRUCache(atMost(this.#max));
       this.#fullAt.set(name, buckets);
     }
     return buckets;

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import { LRUCache } from 'lru-cache';
 import { errors } from 'undici';
+import { atMost } from '../config/at-most';
 import { BodyBlocks } from './body-blocks';
 import { type Arriving, BodyConnection, type Question } from './body-connection';
 import type { Dialer } from './dialer';
@@ -38,7 +39,7 @@ export class BodyClient {
   readonly #kept = new KeptConnections();
   readonly #blocks = new BodyBlocks();
   readonly #open = new Set<BodyConnection>();
-  readonly #unfit = new LRUCache<string, true>({ max: MOST_UNFIT, ttl: UNFIT });
+  readonly #unfit = new LRUCache<string, true>({ ...atMost(MOST_UNFIT), ttl: UNFIT });
   #closed = false;
 
   constructor(

@@ -1,6 +1,7 @@
 /** Clients' own logins at registries: what a registry asks of them, and its answers to them. Nothing here is the gate's own. */
 import { createHmac, randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../config/at-most';
 import type { Registry } from '../config/registry-table';
 import { type Access, formatScope } from '../oci/access';
 import { parseChallenges } from '../oci/challenge';
@@ -46,7 +47,12 @@ export class LoginRelay {
     private readonly endpoint: TokenEndpoint,
     private readonly now: () => number = () => performance.now(),
   ) {
-    this.#taken = new LRUCache({ max: MAX_TAKEN, ttl: TAKEN_FOR, ttlResolution: 0, perf: { now } });
+    this.#taken = new LRUCache({
+      ...atMost(MAX_TAKEN),
+      ttl: TAKEN_FOR,
+      ttlResolution: 0,
+      perf: { now },
+    });
   }
 
   /** What the registry asks of clients; while it is away, what it asked when it was last seen. */

@@ -4,6 +4,7 @@
  */
 import { createHmac, randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../config/at-most';
 import { ClientLogin, type Principal } from '../config/principal';
 import type { Registry, RegistryCredentials } from '../config/registry-table';
 import type { Log } from '../journal/log';
@@ -132,7 +133,7 @@ export class Logins {
   #relation(registry: Registry): Relation {
     let relation = this.#relations.get(registry);
     if (!relation) {
-      relation = { turns: 0, waits: new LRUCache({ max: MAX_ASKERS }), refused: new Map() };
+      relation = { turns: 0, waits: new LRUCache(atMost(MAX_ASKERS)), refused: new Map() };
       this.#relations.set(registry, relation);
     }
     return relation;

@@ -4,6 +4,7 @@
  */
 import { Inject, Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../config/at-most';
 import { plainRegistry } from '../config/built-in-registries';
 import type { Mirror, Registry } from '../config/registry-table';
 import { Log } from '../journal/log';
@@ -34,7 +35,7 @@ export class Mirrors {
   readonly #places = new WeakMap<Registry, readonly Place[]>();
 
   /** What was pushed or deleted through the gate: mirrors do not know of it yet. It outlives a reload. */
-  readonly #changed = new LRUCache<string, true>({ max: MAX_CHANGED, ttl: CATCHING_UP });
+  readonly #changed = new LRUCache<string, true>({ ...atMost(MAX_CHANGED), ttl: CATCHING_UP });
 
   constructor(
     private readonly client: RegistryClient,
@@ -103,7 +104,7 @@ export class Mirrors {
       places = registry.mirrors.map((mirror, index) => ({
         registry: asRegistry(registry, mirror, index),
         tags: mirror.tags,
-        distrusted: new LRUCache({ max: MAX_DISTRUSTED, ttl: DISTRUST }),
+        distrusted: new LRUCache({ ...atMost(MAX_DISTRUSTED), ttl: DISTRUST }),
       }));
       this.#places.set(registry, places);
     }

@@ -3,6 +3,7 @@
  * refuses the gate's own credentials. RFC 9110 § 10.2.3.
  */
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../config/at-most';
 import { ClientLogin, type Principal } from '../config/principal';
 import type { Registry } from '../config/registry-table';
 import type { Log } from '../journal/log';
@@ -89,7 +90,7 @@ export class UpstreamPatience {
     if (!relation) {
       relation = {
         breaker: new CircuitBreaker(this.now),
-        refused: new LRUCache({ max: MAX_REFUSED }),
+        refused: new LRUCache(atMost(MAX_REFUSED)),
       };
       this.#relations.set(registry, relation);
     }

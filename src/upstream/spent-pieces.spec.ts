@@ -1,6 +1,9 @@
-import { constants, PerformanceObserver } from 'node:perf_hooks';
+import { constants, PerformanceObserver, type PerformanceEntry } from 'node:perf_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 import { noteSpent } from './spent-pieces';
+
+/** What Node says of a collection. */
+type PerformanceNodeEntry = PerformanceEntry & { readonly detail?: { readonly kind?: number } };
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -9,8 +12,8 @@ const MIB = 1024 * KIB;
 async function costOf(bytes: number, note: (bytes: number) => void) {
   let major = 0;
   const observer = new PerformanceObserver((list) => {
-    for (const { detail } of list.getEntries())
-      if ((detail as { kind?: number }).kind === constants.NODE_PERFORMANCE_GC_MAJOR) major += 1;
+    for (const entry of list.getEntries() as PerformanceNodeEntry[])
+      if (entry.detail?.kind === constants.NODE_PERFORMANCE_GC_MAJOR) major += 1;
   });
   observer.observe({ entryTypes: ['gc'] });
   const before = process.memoryUsage().arrayBuffers;

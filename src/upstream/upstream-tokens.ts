@@ -5,6 +5,7 @@
  */
 import { Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../config/at-most';
 import { ClientLogin, type Principal } from '../config/principal';
 import type { Registry, RegistryCredentials } from '../config/registry-table';
 import type { Access } from '../oci/access';
@@ -230,7 +231,7 @@ function principalOf(login: RegistryCredentials | undefined): GatePrincipal {
 function purseOf({ purses }: Relation, login: Login): Purse {
   let purse = purses.get(login);
   if (!purse) {
-    purse = { held: new LRUCache({ max: MAX_HELD }), coming: new Map() };
+    purse = { held: new LRUCache(atMost(MAX_HELD)), coming: new Map() };
     purses.set(login, purse);
   }
   return purse;

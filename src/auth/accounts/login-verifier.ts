@@ -1,6 +1,7 @@
 /** Is this password the account's? With as little hashing as that takes, and no more for a stranger than a friend. */
 import { createHmac, randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../config/at-most';
 import type { Account } from './account';
 import { COST, costOf } from './password-hash';
 import type { PasswordHasher } from './password-hasher';
@@ -25,7 +26,10 @@ export class LoginVerifier {
   // that are cheaper to try than bcrypt's.
   readonly #key = randomBytes(32);
   /** The fingerprint of the hash that the credentials matched: with another hash the memory is void. */
-  readonly #remembered = new LRUCache<string, string>({ max: REMEMBERED, ttl: REMEMBERED_FOR });
+  readonly #remembered = new LRUCache<string, string>({
+    ...atMost(REMEMBERED),
+    ttl: REMEMBERED_FOR,
+  });
   readonly #underWay = new Map<string, Promise<boolean>>();
 
   constructor(hasher: PasswordHasher, logins: Logins) {

@@ -3,6 +3,7 @@
  * may end at any time without the gate's being told, and nothing of it outlives the process.
  */
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../config/at-most';
 import type { Digest } from '../../oci/digest';
 import type { Tag } from '../../oci/reference';
 import type { CanonicalName } from '../../oci/repository-name';
@@ -47,11 +48,11 @@ export class ClientRights implements ContentIndex {
   ) {
     const passing = { ttl: REMEMBERED_FOR, ttlResolution: 0, perf: { now } };
     this.#yeses = new LRUCache({
-      max: MAX_LINKS,
+      ...atMost(MAX_LINKS),
       ...passing,
       dispose: (yes, key) => this.#groups.remove(key, groupsOf(yes)),
     });
-    this.#tags = new LRUCache({ max: MAX_TAGS, ...passing });
+    this.#tags = new LRUCache({ ...atMost(MAX_TAGS), ...passing });
   }
 
   /** Of what lasts: what clients were told by logins of their own is not in it. */

@@ -1,6 +1,7 @@
 /** Whether what is held is still what its digest says. Disks forget; nothing at rest is trusted over its name. */
 import type { Hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { atMost } from '../../config/at-most';
 import { hasherFor, type Digest } from '../../oci/digest';
 import type { Log } from '../../journal/log';
 import type { ContentIndex } from '../index/content-index';
@@ -29,7 +30,7 @@ const REMEMBERED = 100_000;
 const PAGE = 256;
 
 export class Verification {
-  readonly #sound = new LRUCache<Digest, string>({ max: REMEMBERED });
+  readonly #sound = new LRUCache<Digest, string>(atMost(REMEMBERED));
   readonly #hashing = new Hashing();
   /** Those that nobody can call off. */
   readonly #running = new Map<Digest, Promise<Verdict>>();
