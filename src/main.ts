@@ -1,11 +1,15 @@
 import './right-node';
 import './thread-pool';
 import './frugal-heap';
+import { collectAll } from './config/collector';
 import { loadEnvironment, readSettings } from './config/read-settings';
 import { visibleLines } from './config/visible';
 import { openGate } from './gate';
 import { greeting } from './greeting';
 import { createLog } from './journal/log';
+
+/** Milliseconds after which what waited for the start has been answered. */
+const SETTLED = 1_000;
 
 /** Starts the gate; whatever is in the way is told in plain words, and the process ends with 1. */
 async function main(): Promise<void> {
@@ -15,6 +19,8 @@ async function main(): Promise<void> {
   process.on('SIGUSR1', () => log.warn('SIGUSR1 is of no use here, and ignored'));
   const gate = await openGate(settings, log);
   process.stderr.write(visibleLines(greeting(settings, gate)));
+  // What the start leaves behind is a third of the heap, and would lie there for as long as little is asked of the gate.
+  setTimeout(collectAll, SETTLED).unref();
   let draining = false;
   // SIGHUP: the terminal is gone, which is no reason to cut transfers.
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {

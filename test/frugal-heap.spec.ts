@@ -1,12 +1,22 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MAIN, startGate } from './support/gate';
-import { freshFolder } from './support/lifecycle';
+import { eventually, freshFolder } from './support/lifecycle';
 import { run } from './support/processes';
 
 /** What a process was started with. */
 function commandLine(pid: number): string[] {
   return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(1, -1);
+}
+
+const MIB = 1024 * 1024;
+
+/** Bytes in memory. */
+function memoryOf(pid: number): { peak: number; now: number } {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const bytes = (name: string) =>
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) * 1024;
+  return { peak: bytes('VmHWM'), now: bytes('VmRSS') };
 }
 
 describe('the gate', () => {
@@ -15,6 +25,15 @@ describe('the gate', () => {
 
     expect(commandLine(gate.pid)).toEqual(['--max-semi-space-size=8', MAIN]);
     expect(await gate.stop('SIGTERM')).toBe(0);
+  });
+
+  it('gives back what its start has left', async () => {
+    const gate = await startGate();
+
+    await eventually('some memory is given back', () => {
+      const { peak, now } = memoryOf(gate.pid);
+      return peak - now > 10 * MIB;
+    });
   });
 
   it("keeps Node's own flags and the gate's arguments", async () => {

@@ -3,15 +3,11 @@
  * those that are spent only once their memory has become much, and then through all objects there are, which cost two fifths of
  * all that a push costs. The young ones are where they lie. ADR 32.
  */
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { collectYoung } from '../config/collector';
 
 /** Bytes after which they are looked for: that takes less than a millisecond. */
 const MUCH = 16 * 1024 * 1024;
 
-type Collect = (options: { readonly type: 'minor' }) => void;
-
-let collect: Collect | undefined;
 let spent = 0;
 
 /** To be told of each piece of a body that nobody needs from here on. */
@@ -19,11 +15,5 @@ export function noteSpent(bytes: number): void {
   spent += bytes;
   if (spent < MUCH) return;
   spent = 0;
-  collect ??= collector();
-  collect({ type: 'minor' });
-}
-
-function collector(): Collect {
-  setFlagsFromString('--expose-gc');
-  return runInNewContext('gc') as Collect;
+  collectYoung();
 }
