@@ -34,6 +34,8 @@ describe('the gate', () => {
       const { peak, now } = memoryOf(gate.pid);
       return peak - now > 10 * MIB;
     });
+
+    expect(memoryOf(gate.pid).now).toBeLessThan(memoryOf(gate.pid).peak - 5 * MIB);
   });
 
   it("keeps Node's own flags and the gate's arguments", async () => {
