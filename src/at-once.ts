@@ -47,17 +47,18 @@ export function atOnce(app: INestApplicationContext, guarded: readonly Type<Gate
     const manifest = content.manifestAtOnce(source, asked.reference, request.headers.accept);
     if (!manifest) return false;
     if (!budget.takeNow(manifest.size, response, accountIn(identity) ?? client)) return false;
-    for (const charge of charges) charge();
-    logRequest(log, request, response, id).context = context;
-    noteHow(response, HIT.how);
-    const before = request.socket.bytesWritten;
-    response.on('close', () => counters.note({ hit: true }, request.socket.bytesWritten - before));
+    // What may fail comes first: then nothing has happened yet.
     response.writeHead(200, [
       'X-Request-Id',
       id,
       ...SAID,
       ...Object.entries(headersOf(manifest)).flat(),
     ]);
+    for (const charge of charges) charge();
+    logRequest(log, request, response, id).context = context;
+    noteHow(response, HIT.how);
+    const before = request.socket.bytesWritten;
+    response.on('close', () => counters.note({ hit: true }, request.socket.bytesWritten - before));
     sendBytes(response, manifest.bytes);
     return true;
   };

@@ -1,23 +1,21 @@
 /**
- * Pulls go past Nest's router, all else goes through it. Whatever is asked, both ways give the same answer: the one that
- * the short way would give, and the one that Nest's guards, controllers and filter give.
+ * Pulls go past Nest's router, and some of them are answered at once; all else goes through it. Whatever is asked, all ways
+ * give the same answer: the one that the short ones would give, and the one that Nest's guards, controllers and filter give.
  */
 import fc from 'fast-check';
-import type { AddressInfo } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
-import { EdgeListener } from '../src/edge/edge.listener';
-import { createServer } from '../src/edge/server';
-import { Log } from '../src/journal/log';
+import type { atOnce } from '../src/at-once';
+import type { AtOnce } from '../src/edge/edge.listener';
 import { OciError } from '../src/oci/oci-error';
 import { AddressThrottle } from '../src/throttling/address.throttle';
 import { shortWay } from '../src/short-way';
-import { Settings } from '../src/config/settings';
 import { fuzzed } from './support/fuzz';
 import { sha256, tokenFor } from './support/http';
 import type { WireAnswer } from './support/http-text';
 import { bytesOf, requests, type HostileRequest } from './support/hostile-requests';
 import { basicOf, openInnerGate } from './support/inner-gate';
 import { atTheEnd } from './support/lifecycle';
+import { longWay } from './support/long-way';
 import { manifestOf, ScriptedRegistry } from './support/scripted-registry';
 import { exchange } from './support/wire';
 
@@ -27,6 +25,22 @@ jest.mock('../src/short-way', () => {
     '../src/short-way',
   );
   return { shortWay: jest.fn(itself) };
+});
+
+// And answers at once themselves, of which it is only told how many there were.
+const mockAtOnce = { answers: 0 };
+jest.mock('../src/at-once', () => {
+  const { atOnce: itself } = jest.requireActual<{ atOnce: typeof atOnce }>('../src/at-once');
+  return {
+    atOnce: (...given: Parameters<typeof atOnce>): AtOnce => {
+      const answers = itself(...given);
+      return (exchange) => {
+        const answered = answers(exchange);
+        if (answered) mockAtOnce.answers += 1;
+        return answered;
+      };
+    },
+  };
 });
 
 /** Ports of one gate: by the short way, and by Nest's alone. */
@@ -64,21 +78,8 @@ beforeAll(async () => {
     '{registry}': registry.server.url.host,
     '{none}': sha256('nobody has it'),
   };
-  ports = [gate.port, await longWay()];
+  ports = [gate.port, await longWay(jest.mocked(shortWay).mock.calls[0]!)];
 });
-
-/** The same gate on another port, by Nest's way for everything. */
-async function longWay(): Promise<number> {
-  const [app, , next] = jest.mocked(shortWay).mock.calls[0]!;
-  const listener = app.get(EdgeListener).inFrontOf(next);
-  const server = createServer(app.get<Settings>(Settings), app.get<Log>(Log), listener);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  atTheEnd(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return (server.address() as AddressInfo).port;
-}
 
 /** Pulls as clients write them, of what there is and what there is not, by whom it is allowed and by whom not. */
 const pulls: fc.Arbitrary<HostileRequest> = fc.record({
@@ -141,6 +142,40 @@ const pulls: fc.Arbitrary<HostileRequest> = fc.record({
   changes: fc.constant([]),
 });
 
+/** Pulls of manifests by whoever holds a token for them, as most are: now and then with something that is not plain. */
+const looks: fc.Arbitrary<HostileRequest> = pulls.chain((pull) =>
+  fc.record({
+    ...pulledAs(pull),
+    target: fc.constantFrom(
+      ...['1', '1', '1', '{manifest}', '{manifest}', '2', '{none}'].map(
+        (reference) => `/v2/team/app/manifests/${reference}`,
+      ),
+    ),
+    method: oftenest('GET', pull.method),
+    as: oftenest<HostileRequest['as']>('{token}', pull.as),
+    framing: oftenest<HostileRequest['framing']>('none', pull.framing),
+    body: oftenest('', pull.body),
+  }),
+);
+
+function pulledAs({ version, headers }: HostileRequest) {
+  return {
+    version: fc.constant(version),
+    headers: oftenest<HostileRequest['headers']>(
+      headers.filter(([name]) => ['Accept', 'Range', 'Connection'].includes(name)),
+      headers,
+    ),
+    changes: fc.constant([]),
+  };
+}
+
+function oftenest<T>(usual: T, other: T): fc.Arbitrary<T> {
+  return fc.oneof(
+    { weight: 7, arbitrary: fc.constant(usual) },
+    { weight: 1, arbitrary: fc.constant(other) },
+  );
+}
+
 /** Whatever chance makes of requests, but for what changes something, or says for whom it asks. */
 const oddities = requests
   .filter(({ method }) => !['POST', 'PUT', 'PATCH', 'DELETE'].includes(method))
@@ -160,6 +195,18 @@ const PAST_THE_END: HostileRequest = {
   framing: 'none',
   body: '',
   changes: [],
+};
+/** What follows a request spoils it, where both came at once. */
+const SPOILT: HostileRequest = {
+  ...PAST_THE_END,
+  target: '/v2/team/app/manifests/1',
+  headers: [],
+  body: 'a body',
+};
+/** The second one comes before the first was answered. */
+const TWO_AT_ONCE: HostileRequest = {
+  ...SPOILT,
+  body: 'GET /v2/team/app/manifests/1 HTTP/1.1\r\nHost: gate\r\n\r\n',
 };
 const FORBIDDEN: HostileRequest = { ...PAST_THE_END, as: '{other}' as '{user}' };
 
@@ -204,12 +251,14 @@ async function bothWays(request: HostileRequest) {
 }
 
 it.each([
-  ['pulls', pulls, 600, [PAST_THE_END, FORBIDDEN], [200, 206, 304, 400, 401, 403, 404, 416]],
-  ['requests that chance makes', oddities, 300, [], [200, 400, 401, 404]],
+  ['pulls', pulls, 600, [PAST_THE_END, FORBIDDEN], [200, 206, 304, 400, 401, 403, 404, 416], 0],
+  ['looks at manifests', looks, 400, [SPOILT, TWO_AT_ONCE], [200, 304, 400, 401, 404], 100],
+  ['requests that chance makes', oddities, 300, [], [200, 400, 401, 404], 0],
 ] as const)(
-  'the short way answers %s as the long one does',
-  async (_, any, usual, examples, expected) => {
+  'the short ways answer %s as the long one does',
+  async (_, any, usual, examples, expected, atOnceAtLeast) => {
     const seen = new Set<number | undefined>();
+    const before = mockAtOnce.answers;
     await fc.assert(
       fc.asyncProperty(any, async (request) => {
         let [one, other] = await bothWays(request);
@@ -228,6 +277,7 @@ it.each([
       },
     );
     expect([...seen]).toEqual(expect.arrayContaining([...expected]));
+    expect(mockAtOnce.answers - before).toBeGreaterThanOrEqual(atOnceAtLeast);
   },
 );
 

@@ -55,3 +55,36 @@ describe('the guard', () => {
     await expect(guard.canActivate(execution as unknown as ExecutionContext)).rejects.toThrow('no');
   });
 });
+
+describe('the guard that is asked at once', () => {
+  /** Which of the two was asked whether it vouches at once, and what the guard makes of the answer. */
+  const askedAtOnce = (given: Partial<RequestContext>, answer: boolean) => {
+    const context = requestFor(given);
+    const asked: string[] = [];
+    const vouching = (name: string) => ({
+      admit: () => Promise.reject(new Error('nobody is to be waited for')),
+      admitNow: (admitted: RequestContext) => {
+        expect(admitted).toBe(context);
+        asked.push(name);
+        return answer;
+      },
+    });
+    const guard = new AccessGuard(
+      vouching('clients') as unknown as Voucher,
+      vouching('operators') as unknown as AccountsVoucher,
+    );
+    return { charge: guard.admitNow({ context }), asked };
+  };
+
+  it.each<[string, Partial<RequestContext>]>([
+    ['operators', { need: { kind: 'admin' } }],
+    ['operators', { need: { kind: 'nothing' } }],
+    ['clients', { need: needOf('team/app') }],
+  ])('asks who vouches for %s: %j', (who, given) => {
+    const yes = askedAtOnce(given, true);
+    const no = askedAtOnce(given, false);
+
+    expect([yes.asked, no.asked]).toEqual([[who], [who]]);
+    expect([typeof yes.charge, no.charge]).toEqual(['function', undefined]);
+  });
+});

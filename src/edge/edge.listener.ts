@@ -53,19 +53,44 @@ export class EdgeListener {
     return (request, response) => {
       const id = randomUUID();
       const plain = isPlainLook(request) ? this.#lookAt(request, id) : undefined;
-      if (plain && atOnce({ context: plain, request, response })) return;
-      response.setHeader('X-Request-Id', id);
-      for (const [name, value] of ALWAYS) response.setHeader(name, value);
-      // Each room that a request passes waits for its end: the log, the throttles, the relay.
-      response.setMaxListeners(30);
-      this.#admit(request, response, id).then(
-        (route) => {
-          request.url = route;
-          next(request, response);
-        },
-        (error: unknown) => refuse(request, response, error, id, this.log),
-      );
+      if (!plain) return this.#handOn(request, response, id, next);
+      // Once all that came with it is read: it may be followed by what spoils it, as on the other ways.
+      queueMicrotask(() => {
+        if (this.#isAnswered(atOnce, { context: plain, request, response })) return;
+        this.#handOn(request, response, id, next);
+      });
     };
+  }
+
+  /** A fault there costs no more than that answer, and is none yet where nothing was sent. */
+  #isAnswered(atOnce: AtOnce, exchange: Exchange): boolean {
+    const { context, response } = exchange;
+    try {
+      return atOnce(exchange);
+    } catch (error) {
+      this.log.error({ request: context.id, err: error }, 'a fault in the gate itself');
+      if (response.headersSent) response.destroy();
+      return response.headersSent;
+    }
+  }
+
+  #handOn(
+    request: IncomingMessage,
+    response: ServerResponse,
+    id: string,
+    next: RequestListener,
+  ): void {
+    response.setHeader('X-Request-Id', id);
+    for (const [name, value] of ALWAYS) response.setHeader(name, value);
+    // Each room that a request passes waits for its end: the log, the throttles, the relay.
+    response.setMaxListeners(30);
+    this.#admit(request, response, id).then(
+      (route) => {
+        request.url = route;
+        next(request, response);
+      },
+      (error: unknown) => refuse(request, response, error, id, this.log),
+    );
   }
 
   /** @returns the route under which the router knows what is asked. */

@@ -1,3 +1,4 @@
+import { named, needOf, requestFor } from '../../test/support/auth-room';
 import { bearer } from '../../test/support/http';
 import {
   MANIFEST,
@@ -8,6 +9,9 @@ import {
   throttledRoom,
   times,
 } from '../../test/support/throttled-room';
+import type { Identity } from '../edge/request-context';
+import type { Tag } from '../oci/reference';
+import { AccountThrottle } from './account.throttle';
 
 describe('the rate of an account', () => {
   const rate = { rateLimit: 1, rateBurst: 2 };
@@ -39,5 +43,42 @@ describe('the rate of an account', () => {
     const anonymous = await times(20, () => ask(MANIFEST, {}, anyAddress()));
     const sealed = await times(20, () => ask(UPLOAD, { method: 'PATCH', headers: bearer('ana') }));
     expect(counts([...anonymous, ...sealed])).toEqual({ 200: 40 });
+  });
+});
+
+describe('an account that is asked about at once', () => {
+  const rate = { rateLimit: 1, rateBurst: 1 };
+  const lookOf = (username: string | undefined) =>
+    requestFor({
+      asked: { noun: 'manifest', name: named('team/app'), reference: '1' as Tag },
+      need: needOf('team/app'),
+      identity: { username, epoch: 0, admin: false } as Identity,
+    });
+
+  it('draws on the bucket on which it draws otherwise, once for each charge', async () => {
+    const { ask, now } = await throttledRoom(rate, { clock: { now: 0 } });
+    const put = (from: string) =>
+      ask(MANIFEST, { method: 'PUT', headers: bearer('ana') }, `198.51.100.${from}`);
+
+    const charges = [1, 2, 3, 4, 5].map(() => now(AccountThrottle, lookOf('ana')));
+    charges[0]?.();
+    charges[1]?.();
+
+    expect(charges.every(Boolean)).toBe(true);
+    expect(statuses([await put('1'), await put('2'), await put('3')])).toEqual([200, 200, 429]);
+    expect(now(AccountThrottle, lookOf('ana'))).toBeUndefined();
+    expect(now(AccountThrottle, lookOf('ben'))).toBeDefined();
+  });
+
+  it('is free where nobody has one', async () => {
+    const { now } = await throttledRoom(rate, { clock: { now: 0 } });
+
+    const charges = Array.from({ length: 20 }, () => {
+      const charge = now(AccountThrottle, lookOf(undefined));
+      charge?.();
+      return charge;
+    });
+
+    expect(charges.every(Boolean)).toBe(true);
   });
 });

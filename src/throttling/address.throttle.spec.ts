@@ -1,6 +1,8 @@
+import { bearer as token, named, needOf, requestFor } from '../../test/support/auth-room';
 import { basic, bearer, errorCode } from '../../test/support/http';
 import { eventually } from '../../test/support/lifecycle';
 import {
+  ADDRESS,
   ANA,
   BLOB,
   LINE,
@@ -13,6 +15,8 @@ import {
   throttledRoom,
   times,
 } from '../../test/support/throttled-room';
+import type { Tag } from '../oci/reference';
+import { AddressThrottle } from './address.throttle';
 import { WaitingRoom } from './waiting-room';
 
 describe('the rate of an address', () => {
@@ -103,5 +107,70 @@ describe('the rate of an address', () => {
     await eventually('one left', () => queue.length(LINE) === 1);
     expect((await waiting).status).toBe(429);
     expect(queue.length(LINE)).toBe(0);
+  });
+});
+
+describe('an address that is asked about at once', () => {
+  const clock = { now: 0 };
+  const look = requestFor({
+    client: ADDRESS,
+    asked: { noun: 'manifest', name: named('team/app'), reference: '1' as Tag },
+    need: needOf('team/app'),
+    credentials: token('ana'),
+  });
+  const room = (rate = { rateLimit: 1, rateBurst: 2 }) => throttledRoom(rate, { clock });
+
+  it('may knock, and is charged when it is told to, once', async () => {
+    const { ask, now } = await room();
+
+    const charges = [1, 2, 3, 4].map(() => now(AddressThrottle, look));
+    charges[0]?.();
+
+    expect(charges.map(Boolean)).toEqual([true, true, true, true]);
+    expect(statuses(await inTurn(2, () => ask('/')))).toEqual([200, 429]);
+  });
+
+  it('draws on the bucket on which it draws otherwise', async () => {
+    const { ask, now } = await room();
+
+    await ask('/');
+    now(AddressThrottle, look)?.();
+
+    expect((await ask('/')).status).toBe(429);
+  });
+
+  it('is told nothing while its bucket is empty, and nothing is charged for that', async () => {
+    const { ask, now } = await room();
+    await inTurn(2, () => ask('/'));
+
+    const answers = [1, 2, 3].map(() => now(AddressThrottle, look));
+    clock.now += 1000;
+
+    expect(answers).toEqual([undefined, undefined, undefined]);
+    expect(statuses(await inTurn(2, () => ask('/')))).toEqual([200, 429]);
+  });
+
+  it('is told nothing while others of it wait: they come first', async () => {
+    const { ask, now, queue } = await room({ rateLimit: 1, rateBurst: 1 });
+    await ask('/');
+    const waiting = ask(MANIFEST, { headers: bearer('ana') });
+    await eventually('it waits', () => queue.length(LINE) === 1);
+    clock.now += 1000;
+
+    const answer = now(AddressThrottle, look);
+
+    expect(answer).toBeUndefined();
+    expect((await waiting).status).toBe(200);
+  });
+
+  it('is free where it is not counted', async () => {
+    const { ask, now } = await room();
+    await inTurn(2, () => ask('/'));
+
+    now(AddressThrottle, { ...look, asked: { noun: 'health' } })?.();
+    clock.now += 1000;
+
+    expect(now(AddressThrottle, { ...look, asked: { noun: 'health' } })).toBeDefined();
+    expect((await ask('/')).status).toBe(200);
   });
 });

@@ -1,3 +1,10 @@
+import {
+  basic as password,
+  bearer as shown,
+  needOf,
+  requestFor,
+  tokenRequest,
+} from '../../test/support/auth-room';
 import { basic, bearer, errorCode } from '../../test/support/http';
 import {
   ANA,
@@ -8,6 +15,8 @@ import {
   throttledRoom,
   times,
 } from '../../test/support/throttled-room';
+import type { RequestContext } from '../edge/request-context';
+import { LoginThrottle } from './login.throttle';
 
 describe('failed logins', () => {
   it('are refused before any hash after ten of one name from one address, and refill slowly (S20)', async () => {
@@ -89,5 +98,18 @@ describe('failed logins', () => {
     const good = await times(150, () => ask('/v2/', { headers: basic(ANA) }));
     const tokens = await inTurn(110, () => ask('/v2/auth', { headers: basic(ANA) }));
     expect(counts([...good, ...tokens])).toEqual({ 200: 260 });
+  });
+});
+
+describe('a login that is asked about at once', () => {
+  it('is none where a token is shown, and is never let through at once otherwise', async () => {
+    const { now } = await throttledRoom();
+    const look = (credentials: RequestContext['credentials']) =>
+      now(LoginThrottle, requestFor({ need: needOf('team/app'), credentials }));
+
+    expect(look(shown('a.token'))).toBeDefined();
+    expect(look({ scheme: 'none' })).toBeDefined();
+    expect(look(password('ana', 'right'))).toBeUndefined();
+    expect(now(LoginThrottle, tokenRequest({ method: 'POST' }))).toBeUndefined();
   });
 });

@@ -55,6 +55,21 @@ describe('TokenBucketStorage', () => {
     expect((await peek('a', 1)).isBlocked).toBe(true);
   });
 
+  it('says and takes the same at once as when it is waited for', async () => {
+    const clock = { now: 0 };
+    const storage = new TokenBucketStorage({ now: () => clock.now });
+    const bucket = ['a', TTL, 2, 'address'] as const;
+
+    for (const wait of [0, 0, 0, TTL / 2, 0, TTL]) {
+      clock.now += wait;
+      const looked = storage.now.peek(...bucket);
+      expect(await storage.peek(...bucket)).toEqual(looked);
+      expect(storage.now.increment(...bucket)).toEqual(looked);
+    }
+    expect((await storage.increment('a', TTL, 2, TTL, 'address')).isBlocked).toBe(false);
+    expect(storage.now.peek(...bucket).isBlocked).toBe(true);
+  });
+
   it('keeps clients and throttles apart', async () => {
     const { hit } = bucketsAt({ now: 0 });
     await hit('a', 1);

@@ -1,4 +1,5 @@
 import { type ServerResponse } from 'node:http';
+import { named, needOf, requestFor } from '../../test/support/auth-room';
 import { bearer, errorCode } from '../../test/support/http';
 import { eventually } from '../../test/support/lifecycle';
 import {
@@ -12,6 +13,10 @@ import {
   inTurn,
   throttledRoom,
 } from '../../test/support/throttled-room';
+import type { RequestContext } from '../edge/request-context';
+import { digestOf } from '../oci/digest';
+import type { Tag } from '../oci/reference';
+import { TransferSlots } from './transfer-slots';
 import { WaitingRoom } from './waiting-room';
 
 describe('transfers under way', () => {
@@ -98,5 +103,27 @@ describe('transfers under way', () => {
     expect((await ask(BLOB)).status).toBe(429);
     void ask(BLOB, {}, '198.51.100.2');
     await eventually('another one', () => held.size === 2);
+  });
+});
+
+describe('a transfer that is asked about at once', () => {
+  const name = named('team/app');
+  const ask = async (given: Partial<RequestContext>) => {
+    const { now } = await throttledRoom();
+    return now(TransferSlots, requestFor({ need: needOf('team/app'), ...given }));
+  };
+
+  it('is never let through at once: its slot is held for as long as it lasts', async () => {
+    const digest = digestOf(Buffer.from('content'));
+
+    expect(await ask({ asked: { noun: 'blob', name, digest } })).toBeUndefined();
+    const asked = { noun: 'manifest', name, reference: '1' as Tag } as const;
+    expect(await ask({ asked, method: 'PUT' })).toBeUndefined();
+  });
+
+  it('is none where a manifest is read', async () => {
+    const asked = { noun: 'manifest', name, reference: '1' as Tag } as const;
+
+    expect(await ask({ asked })).toBeDefined();
   });
 });

@@ -18,6 +18,8 @@ export interface InnerGate {
     username: string,
     access?: readonly { repository: string; actions: readonly string[] }[],
   ): Promise<string>;
+  /** What it logged so far, where LOG_LEVEL lets it; a line each. */
+  lines(): Record<string, unknown>[];
   close(): Promise<void>;
 }
 
@@ -59,6 +61,11 @@ export async function openInnerGate(env: Record<string, string>): Promise<InnerG
         throw new Error(`the account was not made: ${await response.text()}`);
       return basicOf(username, `${username}-secret`);
     },
+    lines: () =>
+      said
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line) as Record<string, unknown>),
     async close() {
       await gate.drain();
       rmSync(dataDir, { recursive: true });

@@ -13,11 +13,13 @@ import {
   Res,
   type CanActivate,
   type ExecutionContext,
+  type Type,
 } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { ThrottlerStorage } from '@nestjs/throttler';
 import type { Settings } from '../../src/config/settings';
-import { contextOf } from '../../src/edge/request-context';
+import type { Exchange, Gatekeeper } from '../../src/edge/gatekeeper';
+import { contextOf, type RequestContext } from '../../src/edge/request-context';
 import { OciError } from '../../src/oci/oci-error';
 import { behindEdge, settingsFor } from './behind-edge';
 import { send, type Sending } from './http';
@@ -134,7 +136,12 @@ export async function throttledRoom(
   const ask = (path: string, sending: Sending = {}, from = ADDRESS) =>
     send(`${url}${path}`, { ...sending, headers: { 'x-forwarded-for': from, ...sending.headers } });
   const queue = app.get(TokenQueue, { strict: false });
-  return { ask, url, queue, doorkeeper: app.get(Doorkeeper) };
+  /** What a guard of the room says at once. */
+  const now = (guard: Type<Gatekeeper>, context: RequestContext) =>
+    app
+      .get(guard, { strict: false })
+      .admitNow({ context, request: { headers: {} } as IncomingMessage } as Exchange);
+  return { ask, url, queue, doorkeeper: app.get(Doorkeeper), now };
 }
 
 export type Ask = Awaited<ReturnType<typeof throttledRoom>>['ask'];
