@@ -72,8 +72,8 @@ describe('a body', () => {
         return huge(size, { 'content-length': size })(request, answering, seen);
       },
     });
-    const { body } = await arriving(bodyClient({ idleTimeout: 100 }).get(at(server.url)));
-    await milliseconds(400);
+    const { body } = await arriving(bodyClient({ idleTimeout: 400 }).get(at(server.url)));
+    await milliseconds(1_200);
     const written = response?.socket?.bytesWritten ?? Infinity;
     const held: number[] = [];
 
