@@ -227,6 +227,11 @@ it('a fault in it is told in the log, and costs nobody an answer', async () => {
 it('of two requests at once on one connection neither is answered, as on the long way', async () => {
   const { gate, longPort, token } = await openWithToken();
   const head = `GET ${LOOK} HTTP/1.1\r\nHost: gate\r\nAuthorization: ${token.authorization}\r\n\r\n`;
+  await eventually('one alone is answered at once', async () => {
+    const before = counted.answers;
+    await raw(gate.port, head, 200);
+    return counted.answers > before;
+  });
 
   const [short, long] = [await raw(gate.port, head + head), await raw(longPort, head + head)];
 
