@@ -1,7 +1,7 @@
 /** What is answered at once leaves the same traces as what is not: in the log, in what is counted, and in the buckets. */
 import { ContentService } from '../src/cdn/content.service';
 import { shortWay } from '../src/short-way';
-import { counted } from './support/counted-at-once';
+import { counted, type Counted } from './support/counted-at-once';
 import { basic, bearer, raw, send, tokenFor, type Sending } from './support/http';
 import { openInnerGate, type InnerGate } from './support/inner-gate';
 import { atTheEnd, eventually } from './support/lifecycle';
@@ -15,7 +15,7 @@ jest.mock('../src/short-way', () => {
   );
   return { shortWay: jest.fn(itself) };
 });
-jest.mock('../src/at-once', () => jest.requireActual<object>('./support/counted-at-once'));
+jest.mock('../src/at-once', () => jest.requireActual<Counted>('./support/counted-at-once').counted);
 
 const MANIFEST = manifestOf([Buffer.from('layer')]);
 const LOOK = '/v2/team/app/manifests/1';

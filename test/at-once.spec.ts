@@ -5,7 +5,7 @@
 import fc from 'fast-check';
 import { shortWay } from '../src/short-way';
 import { AtOnceWorld, type Look } from './support/at-once-world';
-import { counted } from './support/counted-at-once';
+import { counted, type Counted } from './support/counted-at-once';
 import { fuzzed } from './support/fuzz';
 import { openInnerGate } from './support/inner-gate';
 import { atTheEnd } from './support/lifecycle';
@@ -19,7 +19,7 @@ jest.mock('../src/short-way', () => {
   );
   return { shortWay: jest.fn(itself) };
 });
-jest.mock('../src/at-once', () => jest.requireActual<object>('./support/counted-at-once'));
+jest.mock('../src/at-once', () => jest.requireActual<Counted>('./support/counted-at-once').counted);
 
 let given: ConstructorParameters<typeof AtOnceWorld>[0];
 let worlds = 0;

@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { OciError } from '../src/oci/oci-error';
 import { AddressThrottle } from '../src/throttling/address.throttle';
 import { shortWay } from '../src/short-way';
-import { counted } from './support/counted-at-once';
+import { counted, type Counted } from './support/counted-at-once';
 import { fuzzed } from './support/fuzz';
 import { sha256, tokenFor } from './support/http';
 import type { WireAnswer } from './support/http-text';
@@ -27,7 +27,7 @@ jest.mock('../src/short-way', () => {
 });
 
 // And answers at once themselves, of which it is only told how many there were.
-jest.mock('../src/at-once', () => jest.requireActual<object>('./support/counted-at-once'));
+jest.mock('../src/at-once', () => jest.requireActual<Counted>('./support/counted-at-once').counted);
 
 /** Ports of one gate: by the short way, and by Nest's alone. */
 let ports: readonly [short: number, long: number];
