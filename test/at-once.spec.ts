@@ -3,10 +3,9 @@
  * account that asks, and to what the registry says; and what must be refused is refused the very next time.
  */
 import fc from 'fast-check';
-import type { atOnce } from '../src/at-once';
-import type { AtOnce } from '../src/edge/edge.listener';
 import { shortWay } from '../src/short-way';
 import { AtOnceWorld, type Look } from './support/at-once-world';
+import { counted, type Counted } from './support/counted-at-once';
 import { fuzzed } from './support/fuzz';
 import { openInnerGate } from './support/inner-gate';
 import { atTheEnd } from './support/lifecycle';
@@ -20,20 +19,7 @@ jest.mock('../src/short-way', () => {
   );
   return { shortWay: jest.fn(itself) };
 });
-const mockAtOnce = { answers: 0 };
-jest.mock('../src/at-once', () => {
-  const { atOnce: itself } = jest.requireActual<{ atOnce: typeof atOnce }>('../src/at-once');
-  return {
-    atOnce: (...given: Parameters<typeof atOnce>): AtOnce => {
-      const answers = itself(...given);
-      return (exchange) => {
-        const answered = answers(exchange);
-        if (answered) mockAtOnce.answers += 1;
-        return answered;
-      };
-    },
-  };
-});
+jest.mock('../src/at-once', () => jest.requireActual<Counted>('./support/counted-at-once').counted);
 
 let given: ConstructorParameters<typeof AtOnceWorld>[0];
 let worlds = 0;
@@ -60,7 +46,7 @@ beforeAll(async () => {
     gate,
     longPort,
     registry,
-    answersAtOnce: () => mockAtOnce.answers,
+    answersAtOnce: () => counted.answers,
     later: (milliseconds) => void (ahead += milliseconds),
   };
 });
@@ -122,5 +108,5 @@ it('whatever happens, no answer at once is another one than that of the long way
     },
   );
 
-  expect(mockAtOnce.answers).toBeGreaterThan(200);
+  expect(counted.answers).toBeGreaterThan(200);
 });

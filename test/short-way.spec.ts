@@ -4,11 +4,10 @@
  */
 import fc from 'fast-check';
 import { isDeepStrictEqual } from 'node:util';
-import type { atOnce } from '../src/at-once';
-import type { AtOnce } from '../src/edge/edge.listener';
 import { OciError } from '../src/oci/oci-error';
 import { AddressThrottle } from '../src/throttling/address.throttle';
 import { shortWay } from '../src/short-way';
+import { counted, type Counted } from './support/counted-at-once';
 import { fuzzed } from './support/fuzz';
 import { sha256, tokenFor } from './support/http';
 import type { WireAnswer } from './support/http-text';
@@ -28,20 +27,7 @@ jest.mock('../src/short-way', () => {
 });
 
 // And answers at once themselves, of which it is only told how many there were.
-const mockAtOnce = { answers: 0 };
-jest.mock('../src/at-once', () => {
-  const { atOnce: itself } = jest.requireActual<{ atOnce: typeof atOnce }>('../src/at-once');
-  return {
-    atOnce: (...given: Parameters<typeof atOnce>): AtOnce => {
-      const answers = itself(...given);
-      return (exchange) => {
-        const answered = answers(exchange);
-        if (answered) mockAtOnce.answers += 1;
-        return answered;
-      };
-    },
-  };
-});
+jest.mock('../src/at-once', () => jest.requireActual<Counted>('./support/counted-at-once').counted);
 
 /** Ports of one gate: by the short way, and by Nest's alone. */
 let ports: readonly [short: number, long: number];
@@ -258,7 +244,7 @@ it.each([
   'the short ways answer %s as the long one does',
   async (_, any, usual, examples, expected, atOnceAtLeast) => {
     const seen = new Set<number | undefined>();
-    const before = mockAtOnce.answers;
+    const before = counted.answers;
     await fc.assert(
       fc.asyncProperty(any, async (request) => {
         let [one, other] = await bothWays(request);
@@ -277,7 +263,7 @@ it.each([
       },
     );
     expect([...seen]).toEqual(expect.arrayContaining([...expected]));
-    expect(mockAtOnce.answers - before).toBeGreaterThanOrEqual(atOnceAtLeast);
+    expect(counted.answers - before).toBeGreaterThanOrEqual(atOnceAtLeast);
   },
 );
 
