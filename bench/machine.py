@@ -28,7 +28,7 @@ def machine() -> str:
     commit = _commit()
     parts = [
         f"{os.cpu_count()} CPUs{f' ({model.group(1)})' if model else ''}",
-        f"Linux {platform.release().partition("-")[0]}",
+        f"Linux {platform.release().partition('-')[0]}",
         f"Tidegate {package['version']}{f' ({commit})' if commit else ''} on Node {_version([node(), '--version'])}",
     ]
     for name, command in _VERSIONS.items():
