@@ -1,7 +1,6 @@
 /**
- * Manifests that are held and may be had, answered in the turn in which they are asked for: two of three requests of those who
- * look whether an image has changed. The same guards admit them that stand on the other ways, and whatever is not plain goes there.
- * ADR 31.
+ * GETs of manifests that are held and may be had, answered in the turn in which they are asked for. The same guards admit them
+ * that stand on the other ways, and whatever is not plain goes there. ADR 31.
  */
 import type { INestApplicationContext, Type } from '@nestjs/common';
 import { CacheCounters } from './cdn/cache-counters';
