@@ -182,6 +182,8 @@ const PAST_THE_END: HostileRequest = {
   body: '',
   changes: [],
 };
+const A_PART: HostileRequest = { ...PAST_THE_END, headers: [['Range', 'bytes=0-9']] };
+const HAD_ALREADY: HostileRequest = { ...PAST_THE_END, headers: [['If-None-Match', '"{blob}"']] };
 /** What follows a request spoils it, where both came at once. */
 const SPOILT: HostileRequest = {
   ...PAST_THE_END,
@@ -237,7 +239,14 @@ async function bothWays(request: HostileRequest) {
 }
 
 it.each([
-  ['pulls', pulls, 600, [PAST_THE_END, FORBIDDEN], [200, 206, 304, 400, 401, 403, 404, 416], 0],
+  [
+    'pulls',
+    pulls,
+    600,
+    [PAST_THE_END, A_PART, HAD_ALREADY, FORBIDDEN],
+    [200, 206, 304, 400, 401, 403, 404, 416],
+    0,
+  ],
   ['looks at manifests', looks, 400, [SPOILT, TWO_AT_ONCE], [200, 304, 400, 401, 404], 100],
   ['requests that chance makes', oddities, 300, [], [200, 400, 401, 404], 0],
 ] as const)(
